@@ -1,0 +1,33 @@
+"Heatmaps against the paper's formulas in double precision; decoding of exact Gaussians"
+import numpy as np, pytest, torch
+from hypothesis import given, settings, strategies as st
+from hsjp.heatmap import HeatmapLoss, decode_heatmaps, gaussian_heatmaps, masked_mse
+
+@settings(max_examples=40, deadline=None)
+@given(h=st.integers(3, 64), w=st.integers(3, 64), sigma=st.floats(.6, 4), seed=st.integers(0, 99))
+def test_equation_1_and_its_inverse(h, w, sigma, seed):
+    p = torch.rand(2, 5, 2, generator=torch.Generator().manual_seed(seed))*torch.tensor([4.*w, 4.*h])
+    maps = gaussian_heatmaps(p, (h, w), sigma)
+    yy, xx = np.mgrid[:h, :w] + .5
+    q = p.double().numpy()/4
+    want = np.exp(-((xx-q[..., 0, None, None])**2 + (yy-q[..., 1, None, None])**2)/(2*sigma**2))
+    assert np.abs(maps.numpy() - want).max() < 1e-6
+    found, scores = decode_heatmaps(maps)
+    assert (found - p).abs().max() < .02 and (scores <= 1).all()
+
+def test_equation_2_keeps_its_denominator():
+    g = torch.Generator().manual_seed(0)
+    pred, target, mask = torch.rand(3, 5, 8, 6, generator=g), torch.rand(3, 5, 8, 6, generator=g), torch.tensor([[1., 0, 1, 0, 0]]).expand(3, 5)
+    d, m = (pred.double() - target.double()).numpy()**2, mask.numpy()[..., None, None]
+    assert abs(masked_mse(pred, target, mask).item() - (d*m).sum()/(3*5*8*6)) < 1e-6
+    assert torch.allclose(masked_mse(pred, target, mask, 'none').mean(), masked_mse(pred, target, mask))
+
+def test_loss_is_zero_on_its_own_targets():
+    p = torch.rand(2, 4, 2)*60
+    assert HeatmapLoss(1.3)(gaussian_heatmaps(p, (16, 16), 1.3), p, torch.ones(2, 4)) == 0
+
+def test_a_flat_map_decodes_to_a_finite_point():
+    for method in ('argmax', 'quarter', 'dark'): assert torch.isfinite(decode_heatmaps(torch.zeros(1, 2, 8, 8), method)[0]).all()
+
+def test_unknown_method_is_named():
+    with pytest.raises(ValueError, match="'dark'"): decode_heatmaps(torch.zeros(1, 1, 8, 8), 'softmax')
