@@ -1,0 +1,76 @@
+"Points and pixels move together; what is drawn is repeatable; colours stay colours"
+import pytest, torch
+from hypothesis import given, settings, strategies as st
+from hsjp.augment import ColourAugment, JigsawBatch, PoseBatch, move_points, random_affine, warp
+from hsjp.jigsaw import patch_centres, reassemble
+from hsjp.people import COCO
+
+def blobs(points, h, w, width=2.5):
+    yy, xx = torch.meshgrid(torch.arange(h)+.5, torch.arange(w)+.5, indexing='ij')
+    return torch.exp(-((xx-points[..., 0, None, None])**2 + (yy-points[..., 1, None, None])**2)/(2*width**2))
+
+def centroid(maps):
+    h, w = maps.shape[-2:]
+    x, y = (maps.sum(2)*(torch.arange(w)+.5)).sum(-1), (maps.sum(3)*(torch.arange(h)+.5)).sum(-1)
+    return torch.stack([x, y], -1)/maps.sum((2, 3))[..., None]
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), h=st.sampled_from((96, 128)), w=st.sampled_from((96, 128)))
+def test_dots_follow_the_matrix(seed, h, w):
+    g = torch.Generator().manual_seed(seed)
+    p = torch.rand(4, 1, 2, generator=g)*8 + torch.tensor([w/2-4, h/2-4])
+    m = random_affine(4, (h, w), (45, .35, .1), g)
+    moved = warp(blobs(p, h, w), m, (h, w))
+    assert (centroid(moved) - move_points(p, m)).abs().max() < .01
+
+@pytest.mark.parametrize('side', (96, 100, 131))
+def test_puzzle_centres_lie_on_their_patches(side):
+    n, P = 2, side//2
+    dots = torch.stack([blobs(torch.tensor([[(c+.5)*P, (r+.5)*P]]), 2*P, 2*P)[0] for r in range(2) for c in range(2)])
+    for i in range(4):                                       # only patch i carries a dot
+        crop = torch.zeros(1, 3, side, side)
+        edge = (side - 2*P)//2
+        crop[..., edge:edge+2*P, edge:edge+2*P] = dots[i]
+        puzzle, centres, mask = JigsawBatch(n, 96, colour=None, affine=(30, .1, .02), seed=side+i)(crop)
+        assert mask.all() and (centroid(puzzle[:, :1])[0, 0] - centres[0, i]).norm() < .02
+
+def test_same_seed_same_puzzles_and_reseeding():
+    x = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8)
+    a, b = JigsawBatch(3, 48, seed=5), JigsawBatch(3, 48, seed=5)
+    first = a(x)
+    assert all(torch.equal(s, t) for s, t in zip(first, b(x)))
+    assert not torch.equal(a(x)[0], first[0])
+    a.reseed(0)
+    assert torch.equal(a(x)[0], first[0])
+
+def test_evaluation_does_not_depend_on_the_batch():
+    x, step = torch.randint(0, 255, (6, 3, 48, 48), dtype=torch.uint8), JigsawBatch(3, 48, train=False)
+    whole = step(x, torch.arange(10, 16))
+    parts = [step(x[i:i+1], torch.tensor([10+i])) for i in range(6)]
+    assert torch.equal(whole[0], torch.cat([p[0] for p in parts]))
+
+def test_unaugmented_puzzle_is_a_copy():
+    x = torch.randint(0, 255, (3, 3, 60, 60), dtype=torch.uint8)
+    puzzle, centres, mask = JigsawBatch(5, 60, colour=None, affine=(0, 0, 0), seed=1)(x)
+    assert torch.equal(reassemble(puzzle, centres, 5), x/255) and mask.all()
+
+def test_original_goes_along():
+    x = torch.randint(0, 255, (2, 3, 96, 96), dtype=torch.uint8)
+    both, _, _ = JigsawBatch(3, 96, colour=None, original=True, seed=0)(x)
+    assert both.shape == (2, 6, 96, 96) and torch.equal(both[:, 3:], x/255)
+
+def test_neutral_colour_changes_nothing():
+    x = torch.rand(4, 3, 20, 20)
+    assert torch.allclose(ColourAugment(0, 0, 0, 0, p_grey=0, p_blur=0, p_solarise=0)(x.clone()), x, atol=1e-5)
+    grey = ColourAugment(0, 0, 0, 0, p_grey=1, p_blur=0, p_solarise=0)(x.clone())
+    assert (grey[:, 0] - grey[:, 2]).abs().max() < 1e-4
+
+def test_flip_there_and_back():
+    crops, points = torch.randint(0, 255, (5, 3, 128, 96), dtype=torch.uint8), torch.rand(5, 17, 2)*90
+    image, p, mask = PoseBatch(COCO, (128, 96), affine=(0, 0, 0), flip=1., seed=0)(crops, points, torch.ones(5, 17))
+    back = torch.stack([96 - p[..., 0], p[..., 1]], -1)[:, COCO.flip]
+    assert (back - points).abs().max() < .01 and (image.flip(-1) - crops/255).abs().max() < 1e-4
+
+@pytest.mark.parametrize('crop', (torch.zeros(1, 3, 10, 12), torch.zeros(0, 3, 12, 12), torch.zeros(3, 12, 12)))
+def test_bad_crops_are_named(crop):
+    with pytest.raises(ValueError, match='crops have shape'): JigsawBatch(3, 96)(crop)
