@@ -1,0 +1,79 @@
+"The commands on small data: what they leave, and how they refuse"
+import json, subprocess, sys
+import numpy as np, pandas as pd, pytest, torch
+from PIL import Image
+from hsjp.cli import main
+from hsjp.models import load_checkpoint
+from hsjp.people import mannequins
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    "Twelve mannequins as a COCO-format json with its pictures, and as a plain folder"
+    folder, people = tmp_path_factory.mktemp('data'), mannequins('train', labelled=True)
+    files = list(dict.fromkeys(people.files))[:12]
+    (folder/'images').mkdir()
+    names = {f: f'{i}.png' for i, f in enumerate(files)}
+    for f, name in names.items(): Image.open(f).convert('RGB').save(folder/'images'/name)
+    ids = {int(i) for i, f in zip(people.image_ids, people.files) if f in names}
+    wanted = {i: f for i, f in zip(people.image_ids, people.files)}
+    data = dict(people.source, images=[dict(im, file_name=names[wanted[im['id']]]) for im in people.source['images'] if im['id'] in ids],
+                annotations=[a for a in people.source['annotations'] if a['image_id'] in ids])
+    (folder/'people.json').write_text(json.dumps(data))
+    return folder
+
+@pytest.fixture(scope='module')
+def trained(small, tmp_path_factory):
+    out = tmp_path_factory.mktemp('runs')
+    pre = ['pretrain', '--data', str(small/'images'), '--puzzles', '20', '20', '--size', '32', '--out', str(out/'puzzles')]
+    assert main(pre) == 0
+    fine = ['finetune', '--data', str(small/'people.json'), '--labels', '1', '--size', '64', '64', '--epochs', '1', '--batch', '4', '--out']
+    assert main([*fine, str(out/'hsjp'), '--weights', str(out/'puzzles'/'best.pt')]) == 0
+    return out
+
+def test_checkpoints_say_how_they_were_made(trained):
+    model, checkpoint = load_checkpoint(trained/'hsjp'/'pose.pt')
+    assert checkpoint['task'] == 'pose' and checkpoint['recipe']['start'] == 'best.pt' and checkpoint['recipe']['labels'] == 1
+    assert load_checkpoint(trained/'puzzles'/'best.pt')[1]['recipe']['stages'][0]['n'] == 2
+
+def test_evaluate_gives_one_table(small, trained):
+    pose = str(trained/'hsjp'/'pose.pt')
+    assert main(['evaluate', pose, pose, '--data', str(small/'people.json'), '--out', str(trained/'e')]) == 0
+    table = pd.read_csv(trained/'e'/'evaluation.csv')
+    assert len(table) == 2 and {'AP', 'AP50', 'AP75', 'boxes'} <= set(table.columns)
+    assert (trained/'e'/'evaluation.md').read_text().count('|') > 20
+
+def test_predict_leaves_json_and_overlays(small, trained):
+    pictures = sorted(map(str, (small/'images').iterdir()))[:2]
+    assert main(['predict', str(trained/'hsjp'/'pose.pt'), *pictures, '--out', str(trained/'p')]) == 0
+    found = json.loads((trained/'p'/'keypoints.json').read_text())
+    assert len(found) == 2 and len(found[0]['keypoints']) == 51 and len(list((trained/'p').glob('*.png'))) == 2
+
+def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
+    assert main(['notebooks', str(tmp_path/'l')]) == 0 and (tmp_path/'l'/'00_jigsaw.ipynb').exists()
+    assert main(['notebooks', str(tmp_path/'l')]) == 2 and 'overwritten' in capsys.readouterr().err
+
+@pytest.mark.parametrize('words,sentence', [
+    (['pretrain', '--data', 'nowhere.json'], 'no such file'),
+    (['pretrain', '--device', 'abacus'], 'invalid device_name value'),
+    (['finetune', '--labels', '0'], 'share is 0'),
+    (['finetune', '--data', '.'], 'expected a COCO-format json'),
+    (['finetune', '--weights', 'nowhere.pt'], 'nowhere.pt'),
+    (['evaluate', 'nowhere.pt'], 'nowhere.pt'),
+    (['predict', '{puzzles}', 'x.jpg'], 'expected a pose network'),
+    (['predict', '{pose}', 'x.jpg'], 'no such picture')])
+def test_bad_input_ends_with_a_sentence(words, sentence, trained, tmp_path, capsys):
+    words = [w.format(puzzles=trained/'puzzles'/'best.pt', pose=trained/'hsjp'/'pose.pt') for w in words]
+    try: code = main([*words, '--out', str(tmp_path)])
+    except SystemExit as e: code = e.code
+    assert code == 2 and sentence in capsys.readouterr().err
+
+def test_json_that_is_none(tmp_path, capsys):
+    for text, sentence in (('{"images": []}', "no list 'annotations'"), ('nonsense', 'is not json')):
+        (tmp_path/'x.json').write_text(text)
+        assert main(['pretrain', '--data', str(tmp_path/'x.json'), '--out', str(tmp_path/'o')]) == 2
+        assert sentence in capsys.readouterr().err
+
+def test_help_has_examples():
+    for command in 'demo pretrain finetune evaluate predict notebooks'.split():
+        out = subprocess.run([sys.executable, '-m', 'hsjp.cli', command, '--help'], capture_output=True, text=True)
+        assert out.returncode == 0 and 'examples:' in out.stdout
