@@ -6,8 +6,8 @@
 __all__ = ['load_persons', 'train_valid', 'device_name', 'network', 'cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'pose_network',
            'cmd_evaluate', 'cmd_predict', 'cmd_notebooks', 'parser', 'main']
 
-# %% ../nbs/10_cli.ipynb #511fbd20
-import argparse, json, shutil, sys
+# %% ../nbs/10_cli.ipynb #85920f33
+import argparse, json, shutil, sys, warnings
 from dataclasses import asdict
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -58,7 +58,7 @@ def network(a, n_out):
     torch.manual_seed(a.seed)
     return simple_baseline(n_out, a.depth) if a.model == 'simple_baseline' else hrnet(n_out, a.width)
 
-# %% ../nbs/10_cli.ipynb #b2b00a5a
+# %% ../nbs/10_cli.ipynb #6eec2502
 def cmd_demo(a):
     from hsjp.demo import demo
     demo(a.out, a.quick, a.fair, a.seed, a.device)
@@ -70,7 +70,7 @@ def cmd_pretrain(a):
     stages = PAPER if a.recipe == 'paper' else curriculum(len(train), tuple(a.puzzles), a.size, a.strength)
     side = -(-max(s.size for s in stages)*9//8//6)*6
     print(f'{len(train):,} persons for puzzles, {len(valid):,} for validation', flush=True)
-    train, valid = (crop_cache(p.view(size=(side, side), labels=False), Path(a.out)/'crops') for p in (train, valid))
+    train, valid = (crop_cache(p.view(size=(side, side), labels=False, pad=a.pad), Path(a.out)/'crops') for p in (train, valid))
     rows = pretrain(train, valid, network(a, stages[0].n**2), stages, a.out, dict(data=str(a.data)), a.resume, a.seed, workers=a.workers, device=a.device)
     pd.DataFrame(rows).to_csv(Path(a.out)/'history.csv', index=False)
     print(f'weights: {Path(a.out)/"best.pt"}')
@@ -158,7 +158,7 @@ def cmd_notebooks(a):
     for b in books: shutil.copy(b, target)
     print(f'{len(books)} notebooks in {target}; open them with: jupyter lab {target}')
 
-# %% ../nbs/10_cli.ipynb #f747ccf1
+# %% ../nbs/10_cli.ipynb #960fbc48
 _EXAMPLES = dict(
     demo='hsjp demo\nhsjp demo --fair --seed 1 --out runs/demo-1\nhsjp demo --quick',
     pretrain='hsjp pretrain --data mannequins --out runs/puzzles\nhsjp pretrain --data photos/ --out runs/puzzles\n'
@@ -198,10 +198,11 @@ def parser():
     c = add('pretrain', cmd_pretrain, 'Train a network to solve puzzles; no labels are looked at.', 'runs/pretrain')
     data(c, 'a COCO-format json, or a folder of pictures'); training(c)
     c.add_argument('--recipe', choices=['small', 'paper'], default='small', help='a curriculum for small budgets (default), or the paper: N = 6, 224 pixels, 240 epochs, batch 256')
-    c.add_argument('--puzzles', type=int, nargs='+', default=[13_000, 17_000], help='small recipe: to show at N = 2, 3, ... (default: 13000 17000)')
+    c.add_argument('--puzzles', type=int, nargs='+', default=[10_000, 12_000], help='small recipe: to show at N = 2, 3, ... (default: 10000 12000, which suits the mannequins; real people want twice as many)')
     c.add_argument('--size', type=int, default=64, help='small recipe: side of the puzzles in pixels (default: 64)')
     c.add_argument('--strength', type=float, default=.2, help="small recipe: of turns, scales and shifts; 1 is the paper's (default: 0.2)")
     c.add_argument('--min-side', type=int, default=32, help='skip boxes with a shorter side below this many pixels (default: 32; the paper took all: 0)')
+    c.add_argument('--pad', type=float, help='square window over box (default: 1.25; a folder of pictures: 1)')
     c.add_argument('--resume', action='store_true', help='go on from last.pt in --out')
     c = add('finetune', cmd_finetune, 'Train a pose network with a share of the labels, from scratch or from puzzle weights.', 'runs/finetune')
     data(c, 'or a COCO-format json'); training(c)
@@ -230,6 +231,7 @@ def main(
     argv=None # list of words; None: the command line's
 ): # exit code
     "The command hsjp: 0 if all went well, 2 with one sentence if the input was bad"
+    warnings.filterwarnings('ignore', module='torch|fastai|kornia')  # their own deprecations, at import
     p = parser()
     try:
         a = p.parse_args(argv)

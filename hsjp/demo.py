@@ -20,15 +20,16 @@ from .people import crop_cache, label_share, mannequins
 from .plots import show_curves, show_picture, show_pose, show_puzzle
 from .pretrain import curriculum, pretrain
 
-# %% ../nbs/09_demo.ipynb #1cb7c3c3
+# %% ../nbs/09_demo.ipynb #c3969d9a
 @dataclass
 class Budget:
     "How much work a run may do; the defaults fit two CPU cores and a quarter of an hour"
-    puzzles:tuple=(13_000, 17_000) # to show at N = 2, 3, ...
+    puzzles:tuple=(10_000, 12_000) # to show at N = 2, 3, ...
     puzzle_size:int=64 # side of the puzzles in pixels
+    pad:float=1. # square window over box, for puzzles; the mannequins' pictures are tight, and black bars would tell the column
     strength:float=.2 # of turns, scales and shifts, see `hsjp.pretrain.curriculum`
     size:tuple=(96, 64) # (H, W) of the pose network's input
-    epochs:int=40 # of fine-tuning
+    epochs:int=30 # of fine-tuning
     share:float=.1 # of the labelled pictures
     depth:int=18 # of SimpleBaseline's ResNet
     pictures:int=None # use only so many persons; None: all
@@ -61,7 +62,7 @@ def compare(
     unlabelled, labelled, valid = cut(unlabelled), cut(labelled), cut(valid)
     side = -(-budget.puzzle_size*9//8//6)*6
     log(f'cutting out {len(unlabelled):,} persons for puzzles and {len(valid):,} for validation')
-    puzzles = [crop_cache(p.view(size=(side, side), labels=False), out/'crops') for p in (unlabelled, valid)]
+    puzzles = [crop_cache(p.view(size=(side, side), labels=False, pad=budget.pad), out/'crops') for p in (unlabelled, valid)]
     few = label_share(labelled, budget.share, seed).view(size=budget.size, margin=1.25)
     few, valid = crop_cache(few, out/'crops'), crop_cache(valid.view(size=budget.size), out/'crops')
 
@@ -92,7 +93,7 @@ def compare(
     return dict(table=table, rows=rows, curves=curves, poses=poses, solver=solver, puzzles=puzzles[1], valid=valid, few=few,
                 budget=budget, seed=seed, n=stages[-1].n, seconds=time.perf_counter() - start)
 
-# %% ../nbs/09_demo.ipynb #b876b71d
+# %% ../nbs/09_demo.ipynb #f4f1e0f5
 def _img(fig, alt):
     "A figure as an <img> with its data inside"
     buffer = io.BytesIO()
@@ -180,10 +181,11 @@ def demo(
     device=None, # None: CUDA where there is one, else the CPU
     log=print # gets a sentence a step
 ): # what `compare` returned
-    "The main job on the mannequins; leaves report.html and table.csv"
+    "The main job on the mannequins; leaves report.html, table.csv and puzzles.csv"
     people, valid = mannequins('train'), mannequins('valid', labelled=True)
     r = compare(people, mannequins('train', labelled=True), valid, out, QUICK if quick else Budget(), fair, seed, device, log)
     r['table'].to_csv(Path(out)/'table.csv')
+    pd.DataFrame(r['rows']).to_csv(Path(out)/'puzzles.csv', index=False)
     log(r['table'].round(1).to_string())
     log(f"report: {write_report(r, Path(out)/'report.html')}")
     return r

@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['flip_heatmaps', 'grid_points', 'predict_batch', 'predict', 'oks', 'coco_results', 'coco_ap']
 
-# %% ../nbs/07_evaluate.ipynb #012104d6
-import contextlib, copy, io
+# %% ../nbs/07_evaluate.ipynb #1f5e6d5f
+import contextlib, io
 import numpy as np, pandas as pd, torch
 from fastai.data.load import DataLoader
 from pycocotools.coco import COCO as CocoApi
 from pycocotools.cocoeval import COCOeval
-from .augment import PoseBatch
+from .augment import to_float
 from .heatmap import decode_heatmaps, gaussian_heatmaps
 from .models import normalise
 from .pretrain import bf16_pays
 
-# %% ../nbs/07_evaluate.ipynb #69c4bf81
+# %% ../nbs/07_evaluate.ipynb #7cd964f0
 def flip_heatmaps(
     heatmaps, # (B, K, H, W) of a mirrored picture
     flip, # (K,) int64: `Skeleton.flip`
@@ -67,15 +67,12 @@ def predict(
     if getattr(model, 'task', None) == 'jigsaw': raise ValueError('the model solves puzzles; expected a pose network, fine-tuned from it')
     model = model.to(device, memory_format=torch.channels_last).eval()
     crops = persons.view(margin=1., labels=False)
-    step = PoseBatch(persons.skeleton, persons.size, train=False)
-    out = []
-    for x, _ in DataLoader(crops, bs=batch, num_workers=workers, device=device):
-        images = step(x, x.new_zeros(len(x), 1, 2), x.new_zeros(len(x), 1))[0]
-        out.append([o.cpu() for o in predict_batch(model, images, persons.skeleton, flip_test, method, bf16)])
-    points, scores = (torch.cat(o).double().numpy() for o in zip(*out))
+    loader = DataLoader(crops, bs=batch, num_workers=workers, device=device)
+    out = [predict_batch(model, to_float(x), persons.skeleton, flip_test, method, bf16) for x, _ in loader]
+    points, scores = (torch.cat(o).double().cpu().numpy() for o in zip(*out))
     return crops.to_picture(points), scores
 
-# %% ../nbs/07_evaluate.ipynb #6d3b1b41
+# %% ../nbs/07_evaluate.ipynb #00afe132
 def oks(
     points, # (M, K, 2) predictions
     gt_points, # (G, K, 2) ground truth, in the same pixels
@@ -95,7 +92,7 @@ def oks(
         p = points[:, None]
         delta[:, blind] = np.maximum(0, low - p) + np.maximum(0, p - high)
         seen = seen | blind[:, None]
-    e = (delta**2).sum(-1)/(2*np.asarray(sigmas, float)*1)**2/(area[None, :, None] + np.spacing(1))/2
+    e = (delta**2).sum(-1)/(2*np.asarray(sigmas, float))**2/(area[None, :, None] + np.spacing(1))/2
     return (np.exp(-e)*seen).sum(-1)/np.maximum(seen.sum(-1), 1)
 
 # %% ../nbs/07_evaluate.ipynb #887b5307

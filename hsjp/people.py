@@ -73,7 +73,7 @@ def cut(
     area = image.crop((left, top, int(np.ceil(x+w)) + 1, int(np.ceil(y+h)) + 1))
     return area.resize((size[1], size[0]), Image.BILINEAR, box=(x-left, y-top, x-left+w, y-top+h))
 
-# %% ../nbs/03_people.ipynb #6fab779b
+# %% ../nbs/03_people.ipynb #397b4523
 class PersonDataset:
     "Persons in pictures: item i is (crop, points, visible, i), or (crop, i) with `labels=False`"
     def __init__(self,
@@ -99,11 +99,12 @@ class PersonDataset:
     def view(self,
         size=None, # (H, W) of the window in pixels
         margin=None, # crop over window
-        labels=None # False: items are (crop, i)
+        labels=None, # False: items are (crop, i)
+        pad=None # window over box
     ): # PersonDataset
-        "The same persons at another size, margin, or without labels"
+        "The same persons at another size, margin or padding, or without labels"
         new = copy.copy(self)
-        for k, v in dict(size=size, margin=margin, labels=labels).items():
+        for k, v in dict(size=size, margin=margin, labels=labels, pad=pad).items():
             if v is not None: setattr(new, k, v)
         if new.labels and not new.skeleton: raise ValueError('labels=True, but these persons have no keypoints')
         return new

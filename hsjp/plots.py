@@ -8,7 +8,7 @@ __all__ = ['show_picture', 'show_puzzle', 'show_heatmaps', 'show_pose', 'show_cu
 # %% ../nbs/02_plots.ipynb #2f78119d
 import numpy as np, torch, matplotlib.pyplot as plt
 
-# %% ../nbs/02_plots.ipynb #f68d920e
+# %% ../nbs/02_plots.ipynb #afa3c3bd
 def show_picture(
     image, # (3, H, W) tensor, uint8 or float in [0, 1]
     ax=None, # matplotlib axis; None: a new one
@@ -66,7 +66,7 @@ def show_pose(
     title=None # above the picture
 ): # the axis
     "A pose: left limbs orange, right limbs blue, the others green"
-    ax, points = show_picture(image, ax, title), torch.as_tensor(points).detach().cpu()
+    ax, points = show_picture(image, ax, title), torch.as_tensor(points).detach().cpu().numpy()
     side = lambda i: 'left' in skeleton.names[i] and '#ff9f1c' or 'right' in skeleton.names[i] and '#2ec4f0' or '#7bd389'
     for a, b in skeleton.limbs:
         if visible[a] and visible[b]: ax.plot(*points[[a, b]].T, color=side(a) if side(a) == side(b) else '#7bd389', lw=1.8)

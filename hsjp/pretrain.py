@@ -7,7 +7,7 @@ __all__ = ['adam', 'PAPER', 'StepLoader', 'step_loaders', 'jigsaw_precision', 'J
            'SeedEpochs', 'KeepBest', 'pretrain_learner', 'use_bf16', 'rate_schedule', 'Stage', 'curriculum',
            'fit_stage', 'Journal', 'pretrain']
 
-# %% ../nbs/06_pretrain.ipynb #f06e6bc6
+# %% ../nbs/06_pretrain.ipynb #e2fefb03
 import math, random, sys, time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 import matplotlib.pyplot as plt, torch
 from fastai.callback.core import Callback
-from fastai.callback.schedule import ParamScheduler, SchedCos, SchedLin, SchedNo, combine_scheds
+from fastai.callback.schedule import ParamScheduler
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner, Metric
@@ -183,7 +183,7 @@ def use_bf16(
         learn.add_cb(BFloat16())
     return learn
 
-# %% ../nbs/06_pretrain.ipynb #94407f3d
+# %% ../nbs/06_pretrain.ipynb #85d252da
 def rate_schedule(
     lr, # peak learning rate
     warmup=0., # share of the steps
@@ -191,11 +191,11 @@ def rate_schedule(
     drops=() # shares of the steps after which the rate falls to a tenth
 ): # a function from progress in [0, 1] to the rate
     "Warm-up, flat with drops, cosine"
-    if drops:
-        edges = [0., *drops, 1.]
-        return combine_scheds([b-a for a, b in zip(edges, edges[1:])], [SchedNo(lr/10**i, lr/10**i) for i in range(len(drops)+1)])
-    parts = [(warmup, SchedLin(lr/100, lr)), (1-warmup-anneal, SchedNo(lr, lr)), (anneal, SchedCos(lr, lr/100))]
-    return combine_scheds(*zip(*[(share, f) for share, f in parts if share > 0]))
+    def rate(t):
+        if t < warmup: return lr*(.01 + .99*t/warmup)
+        if t > 1-anneal: return lr*(.01 + .99*(1 + math.cos(math.pi*(t-1+anneal)/anneal))/2)
+        return lr*.1**sum(t >= d for d in drops)
+    return rate
 
 # %% ../nbs/06_pretrain.ipynb #9af8758e
 @dataclass

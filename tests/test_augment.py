@@ -20,7 +20,7 @@ def test_dots_follow_the_matrix(seed, h, w):
     g = torch.Generator().manual_seed(seed)
     p = torch.rand(4, 1, 2, generator=g)*8 + torch.tensor([w/2-4, h/2-4])
     m = random_affine(4, (h, w), (45, .35, .1), g)
-    moved = warp(blobs(p, h, w), m, (h, w))
+    moved = warp(blobs(p, h, w, 4.), m, (h, w))
     assert (centroid(moved) - move_points(p, m)).abs().max() < .01
 
 @pytest.mark.parametrize('side', (96, 100, 131))

@@ -1,0 +1,45 @@
+"Slow: that training really learns; and that real people can be read, where the data is there"
+from pathlib import Path
+import numpy as np, pytest, torch
+from hsjp.evaluate import coco_ap, coco_results
+from hsjp.finetune import FinetuneRecipe, finetune
+from hsjp.models import hrnet, simple_baseline
+from hsjp.people import coco_persons, crop_cache, mannequins
+from hsjp.pretrain import Stage, pretrain
+
+REAL = Path(__file__).parents[2]/'shared'/'data'/'coco_persons'
+real = pytest.mark.skipif(not REAL.is_dir(), reason='real people (shared/data/coco_persons) are not here')
+
+@pytest.mark.slow
+def test_puzzles_are_learnt(tmp_path):
+    "A small network leaves chance (1/4) on a few mannequins within two minutes"
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    train, valid = (crop_cache(mannequins(s).subset(range(k)).view(size=(48, 48), labels=False), tmp_path) for s, k in (('train', 1000), ('valid', 128)))
+    rows = pretrain(train, valid, simple_baseline(4, 18), [Stage(2, 32, 8, .1, 1e-3, 32, 50, .3, ())], bf16=False)
+    assert rows[-1]['patches'] > .4
+
+@pytest.mark.slow
+def test_poses_are_learnt(tmp_path):
+    "Sixteen people are learnt by heart"
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    few = mannequins('train', labelled=True).subset(range(16)).view(size=(96, 64))
+    rows = finetune(few, few, simple_baseline(17, 18), FinetuneRecipe(epochs=60, batch=8, affine=(0, 0, 0)), every=60)
+    assert rows[-1]['AP (gt boxes)'] > 30
+
+@pytest.mark.parametrize('bf16', (False, True))
+def test_bfloat16_by_one_argument(bf16):
+    few, valid = mannequins('train').subset(range(16)).view(size=(32, 32)), mannequins('valid').subset(range(8)).view(size=(32, 32))
+    rows = pretrain(few, valid, hrnet(4, width=8), [Stage(2, 32, 1, .2, 1e-3, 8, 0, 0., ())], bf16=bf16, log=lambda s: None)
+    assert np.isfinite(rows[-1]['train_loss'])
+
+@real
+def test_real_people_are_read():
+    people = coco_persons(REAL/'person_keypoints_valid.json', REAL/'images', labelled=True)
+    everyone = coco_persons(REAL/'person_keypoints_valid.json', REAL/'images', min_side=32)
+    assert len(people) > 500 and len(everyone) > len(people)/2
+    crop, points, visible, _ = people.view(size=(96, 64))[0]
+    assert crop.shape == (3, 96, 64) and points.shape == (17, 2) and visible.any()
+    table = coco_ap(people, coco_results(people, people.points, np.ones(people.visible.shape)))
+    assert table.AP[0] > 99
