@@ -6,13 +6,14 @@
 __all__ = ['COCO', 'Skeleton', 'windows', 'cut', 'PersonDataset', 'coco_persons', 'mannequins', 'image_folder', 'crop_cache',
            'label_share']
 
-# %% ../nbs/03_people.ipynb #801b2bfb
+# %% ../nbs/03_people.ipynb #d7e06579
 import copy, hashlib, json, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image
+import hsjp
 
 # %% ../nbs/03_people.ipynb #633b0c23
 @dataclass
@@ -152,7 +153,7 @@ class PersonDataset:
         w = self.subset([i])
         return crop, torch.from_numpy(w.to_crop(w.points)[0]).float(), torch.from_numpy(w.visible[0] > 0).float(), i
 
-# %% ../nbs/03_people.ipynb #4bac69e9
+# %% ../nbs/03_people.ipynb #10cd692a
 def _read_json(path):
     "A COCO-format dict, or one clear sentence"
     path = Path(path)
@@ -196,7 +197,7 @@ def mannequins(
     labelled=False # see `coco_persons`
 ): # PersonDataset
     "The embedded default: rendered people with 17 COCO keypoints"
-    folder = Path(__file__).parent/'data'/'mannequins'
+    folder = Path(hsjp.__file__).parent/'data'/'mannequins'
     return coco_persons(folder/f'person_keypoints_{split}.json', folder/split, labelled)
 
 def image_folder(
