@@ -190,9 +190,9 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'hsjp.pretrain.bf16_pays': ('pretrain.html#bf16_pays', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.curriculum': ('pretrain.html#curriculum', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.fit_stage': ('pretrain.html#fit_stage', 'hsjp/pretrain.py'),
+                               'hsjp.pretrain.heatmap_learner': ('pretrain.html#heatmap_learner', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.jigsaw_precision': ('pretrain.html#jigsaw_precision', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.pretrain': ('pretrain.html#pretrain', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.pretrain_learner': ('pretrain.html#pretrain_learner', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.rate_schedule': ('pretrain.html#rate_schedule', 'hsjp/pretrain.py'),
-                               'hsjp.pretrain.step_loaders': ('pretrain.html#step_loaders', 'hsjp/pretrain.py'),
-                               'hsjp.pretrain.use_bf16': ('pretrain.html#use_bf16', 'hsjp/pretrain.py')}}}
+                               'hsjp.pretrain.step_loaders': ('pretrain.html#step_loaders', 'hsjp/pretrain.py')}}}

@@ -20,11 +20,11 @@ from .people import crop_cache, label_share, mannequins
 from .plots import show_curves, show_picture, show_pose, show_puzzle
 from .pretrain import curriculum, pretrain
 
-# %% ../nbs/09_demo.ipynb #c3969d9a
+# %% ../nbs/09_demo.ipynb #d014cd86
 @dataclass
 class Budget:
     "How much work a run may do; the defaults fit two CPU cores and a quarter of an hour"
-    puzzles:tuple=(10_000, 12_000) # to show at N = 2, 3, ...
+    puzzles:tuple=(16_000, 10_000) # to show at N = 2, 3, ...
     puzzle_size:int=64 # side of the puzzles in pixels
     pad:float=1. # square window over box, for puzzles; the mannequins' pictures are tight, and black bars would tell the column
     strength:float=.2 # of turns, scales and shifts, see `hsjp.pretrain.curriculum`

@@ -5,17 +5,16 @@
 # %% auto #0
 __all__ = ['PoseAP', 'ValidateEvery', 'pose_learner', 'FinetuneRecipe', 'finetune']
 
-# %% ../nbs/08_finetune.ipynb #206cd302
-import math, time
-import numpy as np, torch
-from dataclasses import asdict, dataclass
+# %% ../nbs/08_finetune.ipynb #705c5c17
+from dataclasses import dataclass
+import torch
 from fastai.callback.core import CancelValidException, Callback
-from fastai.learner import Learner, Metric
+from fastai.learner import Metric
 from .augment import PoseBatch
 from .evaluate import coco_ap, coco_results, grid_points
 from .heatmap import HeatmapLoss, decode_heatmaps
-from .models import load_weights, replace_head
-from .pretrain import Journal, SeedEpochs, adam, fit_stage, step_loaders, use_bf16
+from .models import replace_head
+from .pretrain import Journal, SeedEpochs, fit_stage, heatmap_learner, step_loaders
 
 # %% ../nbs/08_finetune.ipynb #e3cb3f2d
 class PoseAP(Metric):
@@ -42,7 +41,7 @@ class ValidateEvery(Callback):
     def before_validate(self):
         if getattr(self, 'epoch', None) is not None and (self.epoch+1) % self.k and self.epoch+1 < self.n_epoch: raise CancelValidException
 
-# %% ../nbs/08_finetune.ipynb #128fd437
+# %% ../nbs/08_finetune.ipynb #cd3759b0
 def pose_learner(
     train, # PersonDataset with labels; its size is the network's input, its margin may exceed 1
     valid, # PersonDataset with labels
@@ -53,7 +52,7 @@ def pose_learner(
     colour=None, # a `ColourAugment`; None as in the paper
     batch=128, # customary
     seed=0, # of everything random
-    bf16=None, # bfloat16 and channels_last; None: where it pays
+    bf16=None, # bfloat16 autocast; None: where it pays
     workers=0, # processes that decode
     device=None, # None: CUDA where there is one, else the CPU
     cbs=() # more callbacks
@@ -66,8 +65,7 @@ def pose_learner(
     steps = [PoseBatch(train.skeleton, train.size, t, affine, flip, colour, seed) for t in (True, False)]
     dls = step_loaders(train, valid, *steps, batch, workers, device)
     model.task = 'pose'
-    learn = Learner(dls, model.to(dls.device), HeatmapLoss(sigma, model.stride), opt_func=adam, metrics=PoseAP(valid), cbs=list(cbs))
-    return use_bf16(learn, bf16)
+    return heatmap_learner(dls, model, HeatmapLoss(sigma, model.stride), PoseAP(valid), bf16, cbs)
 
 # %% ../nbs/08_finetune.ipynb #1e307961
 @dataclass

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['adam', 'PAPER', 'StepLoader', 'step_loaders', 'jigsaw_precision', 'JigsawPrecision', 'bf16_pays', 'BFloat16',
-           'SeedEpochs', 'KeepBest', 'pretrain_learner', 'use_bf16', 'rate_schedule', 'Stage', 'curriculum',
+           'SeedEpochs', 'KeepBest', 'pretrain_learner', 'heatmap_learner', 'rate_schedule', 'Stage', 'curriculum',
            'fit_stage', 'Journal', 'pretrain']
 
 # %% ../nbs/06_pretrain.ipynb #e2fefb03
@@ -25,7 +25,7 @@ from .augment import ColourAugment, JigsawBatch
 from .heatmap import HeatmapLoss, decode_heatmaps, sigma_bound
 from .models import denormalise, normalise, replace_head, save_checkpoint
 
-# %% ../nbs/06_pretrain.ipynb #2aab87aa
+# %% ../nbs/06_pretrain.ipynb #16734eab
 class StepLoader(DataLoader):
     "A fastai DataLoader whose batches go through a step (`JigsawBatch`, `PoseBatch`) on the device"
     n_inp = 1
@@ -37,7 +37,7 @@ class StepLoader(DataLoader):
         self.step = step
     def after_batch(self, b):
         images, points, mask = self.step(*b)
-        return normalise(images), points, mask
+        return normalise(images).contiguous(memory_format=torch.channels_last), points, mask
     def new(self, dataset=None, cls=None, **kwargs): return super().new(dataset, cls, step=self.step, **kwargs)
     def show_batch(self,
         b=None, # a batch; None: a new one
@@ -98,7 +98,7 @@ class JigsawPrecision(Metric):
     @property
     def name(self): return 'solved' if self.solved else 'patches'
 
-# %% ../nbs/06_pretrain.ipynb #a762df1e
+# %% ../nbs/06_pretrain.ipynb #069b1526
 def bf16_pays(
     device # torch.device
 ): # bool
@@ -107,9 +107,8 @@ def bf16_pays(
     return device.type == 'cpu' and torch.cpu._is_amx_tile_supported()
 
 class BFloat16(Callback):
-    "Forward pass under bfloat16 autocast, in channels_last; the loss stays in float32"
+    "Forward pass under bfloat16 autocast; the loss stays in float32"
     def before_batch(self):
-        self.learn.xb = tuple(x.contiguous(memory_format=torch.channels_last) for x in self.xb)
         self.cast = torch.autocast(self.x.device.type, torch.bfloat16)
         self.cast.__enter__()
     def after_pred(self):
@@ -141,7 +140,7 @@ class KeepBest(Callback):
             self.best = row['solved'], row['patches']
             save_checkpoint(self.path, self.learn.model, 'jigsaw', self.recipe, best=list(self.best))
 
-# %% ../nbs/06_pretrain.ipynb #79d7340f
+# %% ../nbs/06_pretrain.ipynb #6c789826
 adam = partial(OptimWrapper, opt=partial(torch.optim.Adam, fused=True))  # torch's Adam: betas .9 .999, eps 1e-8, no decay (paper, section 3.4)
 
 def pretrain_learner(
@@ -155,7 +154,7 @@ def pretrain_learner(
     batch=256, # the paper's
     eps=None, # see `JigsawPrecision`, in input pixels; None: half a patch
     seed=0, # of everything random
-    bf16=None, # bfloat16 and channels_last; None: where it pays
+    bf16=None, # bfloat16 autocast; None: where it pays
     workers=0, # processes that decode
     device=None, # None: CUDA where there is one, else the CPU
     cbs=() # more callbacks
@@ -169,19 +168,20 @@ def pretrain_learner(
     dls = step_loaders(train, valid, *steps, batch, workers, device)
     eps = size/(2*n) if eps is None else eps
     model.task = 'jigsaw'
-    learn = Learner(dls, model.to(dls.device), HeatmapLoss(.95*sigma_bound(n, size/4)), opt_func=adam, cbs=list(cbs),
-                    metrics=[JigsawPrecision(eps, False), JigsawPrecision(eps)])
-    return use_bf16(learn, bf16)
+    metrics = [JigsawPrecision(eps, False), JigsawPrecision(eps)]
+    return heatmap_learner(dls, model, HeatmapLoss(.95*sigma_bound(n, size/4)), metrics, bf16, cbs)
 
-def use_bf16(
-    learn, # Learner
-    bf16=None # None: where it pays
-): # the Learner
-    "Add `BFloat16` and bring the model into channels_last"
-    if bf16 or bf16 is None and bf16_pays(learn.dls.device):
-        learn.model.to(memory_format=torch.channels_last)
-        learn.add_cb(BFloat16())
-    return learn
+def heatmap_learner(
+    dls, # from `step_loaders`
+    model, # network, brought to the loaders' device in channels_last
+    loss, # `HeatmapLoss`
+    metrics, # fastai metrics
+    bf16=None, # None: where it pays
+    cbs=() # more callbacks
+): # Learner
+    "What the two Learners, for puzzles and for poses, share"
+    if bf16 or bf16 is None and bf16_pays(dls.device): cbs = [*cbs, BFloat16()]
+    return Learner(dls, model.to(dls.device, memory_format=torch.channels_last), loss, opt_func=adam, metrics=metrics, cbs=list(cbs))
 
 # %% ../nbs/06_pretrain.ipynb #85d252da
 def rate_schedule(
@@ -197,7 +197,7 @@ def rate_schedule(
         return lr*.1**sum(t >= d for d in drops)
     return rate
 
-# %% ../nbs/06_pretrain.ipynb #9af8758e
+# %% ../nbs/06_pretrain.ipynb #8458b5fa
 @dataclass
 class Stage:
     "One stage of pretraining; the defaults are the paper's recipe (sections 3.1 to 3.4)"
@@ -215,8 +215,8 @@ PAPER = [Stage()]
 
 def curriculum(
     pictures:int, # in the training set, to turn puzzles into epochs
-    puzzles=(12_000, 26_000), # to show at N = 2, 3, ...: enough for the mannequins, twice as many suit real people
-    size=96, # side of the input in pixels: small pictures, many puzzles
+    puzzles=(16_000, 10_000), # to show at N = 2, 3, ...: enough for the mannequins, real people want more
+    size=64, # side of the input in pixels: small pictures, many puzzles
     strength=.2, # gentle augmentation
     batch=32 # small: the plateau is left after a number of steps, not of puzzles
 ): # list of `Stage`s
