@@ -93,6 +93,6 @@ def finetune(
     if model.final_layer.out_channels != k or getattr(model, 'task', None) == 'jigsaw': torch.manual_seed(seed); replace_head(model, k)
     rows = []
     learn = pose_learner(train, valid, model, recipe.sigma, recipe.affine, batch=recipe.batch, seed=seed, **kwargs)
-    learn.add_cbs([ValidateEvery(every), SeedEpochs(seed), Journal(rows, 0, {})])
+    learn.add_cbs([ValidateEvery(every), SeedEpochs(seed), Journal(rows, 0, 0, {})])
     fit_stage(learn, recipe)
     return rows

@@ -197,7 +197,7 @@ def rate_schedule(
         return lr*.1**sum(t >= d for d in drops)
     return rate
 
-# %% ../nbs/06_pretrain.ipynb #8458b5fa
+# %% ../nbs/06_pretrain.ipynb #0fb378c0
 @dataclass
 class Stage:
     "One stage of pretraining; the defaults are the paper's recipe (sections 3.1 to 3.4)"
@@ -230,28 +230,31 @@ def fit_stage(
     start=0 # epochs of the stage already done, in a resumed run
 ):
     "Train a Learner by the stage's epochs and learning rate"
-    steps = stage.epochs*len(learn.dls.train)
+    steps, left = stage.epochs*len(learn.dls.train), stage.epochs - start
     rate = rate_schedule(stage.lr, min(stage.warmup/steps, .3), stage.anneal, tuple(stage.drops))
     with ExitStack() as quiet:
         if not (IN_NOTEBOOK or sys.stdout.isatty()): quiet.enter_context(learn.no_bar()); quiet.enter_context(learn.no_logging())
-        learn.fit(stage.epochs, stage.lr, cbs=ParamScheduler({'lr': rate}), start_epoch=start)
+        learn.fit(left, stage.lr, cbs=ParamScheduler({'lr': lambda t: rate(1 - (1-t)*left/stage.epochs)}))
 
-# %% ../nbs/06_pretrain.ipynb #38b469e2
+# %% ../nbs/06_pretrain.ipynb #4da0d6d0
 class Journal(Callback):
     "One row an epoch: puzzles seen, seconds, losses, metrics; and the state to resume from"
     order = 70
     def __init__(self,
         rows, # list that grows
         stage, # number of the stage
+        start, # epochs of the stage already done
         extra, # dict of what else goes into each row
         save=None # called after each epoch, or None
-    ): self.rows, self.stage, self.extra, self.save = rows, stage, extra, save
-    def before_fit(self): self.seen, self.start = (self.rows[-1]['seen'], time.perf_counter() - self.rows[-1]['seconds']) if self.rows else (0, time.perf_counter())
+    ): self.rows, self.stage, self.start, self.extra, self.save = rows, stage, start, extra, save
+    def before_fit(self):
+        self.seen, seconds = (self.rows[-1]['seen'], self.rows[-1]['seconds']) if self.rows else (0, 0)
+        self.clock = time.perf_counter() - seconds
     def after_batch(self):
         if self.training: self.seen += len(self.x)
     def after_epoch(self):
         row = dict(zip(self.recorder.metric_names[1:-1], self.recorder.values[-1]))
-        self.rows.append(dict(stage=self.stage, epoch=self.epoch, **self.extra, seen=self.seen, seconds=round(time.perf_counter() - self.start, 1), **row))
+        self.rows.append(dict(stage=self.stage, epoch=self.start + self.epoch, **self.extra, seen=self.seen, seconds=round(time.perf_counter() - self.clock, 1), **row))
         if not (IN_NOTEBOOK or sys.stdout.isatty()): print('  '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in self.rows[-1].items()), flush=True)
         if self.save: self.save()
 
@@ -291,13 +294,13 @@ def pretrain(
 def _run_stage(train, valid, model, stage, i, rows, first, start, state, recipe, out, seed, kwargs):
     "One stage of `pretrain`: fit, keep the best of this stage, leave last.pt after every epoch"
     learn = pretrain_learner(train, valid, model, stage.n, stage.size, stage.strength, batch=stage.batch, seed=seed, **kwargs)
-    learn.add_cb(SeedEpochs(seed, first))
+    learn.add_cb(SeedEpochs(seed, first + start))
     save = None
     if out:
         best = max([(r['solved'], r['patches']) for r in rows if r['stage'] == i], default=(-1, -1))
         learn.add_cb(KeepBest(Path(out)/'best.pt', recipe, best))
         save = lambda: save_checkpoint(Path(out)/'last.pt', learn.model, 'jigsaw', recipe, rows=rows, opt=learn.opt.state_dict())
-    learn.add_cb(Journal(rows, i, dict(n=stage.n), save))
+    learn.add_cb(Journal(rows, i, start, dict(n=stage.n), save))
     if state:
         model.load_state_dict(state['model'])
         learn.create_opt()
