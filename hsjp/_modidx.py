@@ -55,6 +55,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'hsjp.evaluate.flip_heatmaps': ('evaluate.html#flip_heatmaps', 'hsjp/evaluate.py'),
                                'hsjp.evaluate.grid_points': ('evaluate.html#grid_points', 'hsjp/evaluate.py'),
                                'hsjp.evaluate.oks': ('evaluate.html#oks', 'hsjp/evaluate.py'),
+                               'hsjp.evaluate.pck': ('evaluate.html#pck', 'hsjp/evaluate.py'),
                                'hsjp.evaluate.predict': ('evaluate.html#predict', 'hsjp/evaluate.py'),
                                'hsjp.evaluate.predict_batch': ('evaluate.html#predict_batch', 'hsjp/evaluate.py')},
             'hsjp.finetune': { 'hsjp.finetune.FinetuneRecipe': ('finetune.html#finetunerecipe', 'hsjp/finetune.py'),

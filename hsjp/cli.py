@@ -158,7 +158,7 @@ def cmd_notebooks(a):
     for b in books: shutil.copy(b, target)
     print(f'{len(books)} notebooks in {target}; open them with: jupyter lab {target}')
 
-# %% ../nbs/10_cli.ipynb #5c23aef5
+# %% ../nbs/10_cli.ipynb #662b3e51
 _EXAMPLES = dict(
     demo='hsjp demo\nhsjp demo --fair --seed 1 --out runs/demo-1\nhsjp demo --quick',
     pretrain='hsjp pretrain --data mannequins --out runs/puzzles\nhsjp pretrain --data photos/ --out runs/puzzles\n'
@@ -211,7 +211,7 @@ def parser():
     c.add_argument('--size', type=int, nargs=2, default=[96, 64], metavar=('H', 'W'), help='of the input in pixels multiples of 32 (default: 96 64)')
     c.add_argument('--epochs', type=int, default=40, help='default: 40')
     c.add_argument('--lr', type=float, default=1e-3, help='peak learning rate (default: 0.001)')
-    c.add_argument('--batch', type=int, default=32, help='default: 32')
+    c.add_argument('--batch', type=int, default=16, help='default: 16')
     c.add_argument('--sigma', type=float, default=1.5, help='of the targets, in heatmap pixels (default: 1.5)')
     c = add('evaluate', cmd_evaluate, 'COCO AP of one or more checkpoints, in ground-truth boxes.', 'runs/evaluate')
     c.add_argument('checkpoints', nargs='+', help='pose networks, from hsjp finetune or demo')

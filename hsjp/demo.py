@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['QUICK', 'Budget', 'random_start', 'compare', 'write_report', 'demo']
 
-# %% ../nbs/09_demo.ipynb #6217ec59
+# %% ../nbs/09_demo.ipynb #ca5308f2
 import base64, html, io, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 import matplotlib, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 from .augment import JigsawBatch
-from .evaluate import coco_ap, coco_results, predict
+from .evaluate import coco_ap, coco_results, pck, predict
 from .finetune import FinetuneRecipe, finetune
 from .heatmap import decode_heatmaps
 from .jigsaw import reassemble
@@ -20,7 +20,7 @@ from .people import crop_cache, label_share, mannequins
 from .plots import show_curves, show_picture, show_pose, show_puzzle
 from .pretrain import curriculum, pretrain
 
-# %% ../nbs/09_demo.ipynb #d014cd86
+# %% ../nbs/09_demo.ipynb #52ac6cb5
 @dataclass
 class Budget:
     "How much work a run may do; the defaults fit two CPU cores and a quarter of an hour"
@@ -86,14 +86,15 @@ def compare(
         poses[name] = predict(model, valid, device=device)
         ap = coco_ap(valid, coco_results(valid, *poses[name]))
         seconds = curves[name][-1]['seconds'] + pretrain_s*puzzled
-        table.append({'start': name, **ap.iloc[0][['AP', 'AP50', 'AP75']], 'labelled persons': len(few), 'puzzles': n_puzzles*puzzled,
+        table.append({'start': name, **ap.iloc[0][['AP', 'AP50', 'AP75']],
+                      'PCK@0.1': 100*pck(poses[name][0], valid.points, valid.visible, valid.boxes), 'labelled persons': len(few), 'puzzles': n_puzzles*puzzled,
                       'pictures of fine-tuning': curves[name][-1]['seen'], 'seconds': round(seconds)})
-        log(f"{name}: AP {table[-1]['AP']:.1f} on {len(valid)} unseen persons (ground-truth boxes)")
+        log(f"{name}: AP {table[-1]['AP']:.1f}, PCK@0.1 {table[-1]['PCK@0.1']:.1f} on {len(valid)} unseen persons (ground-truth boxes)")
     table = pd.DataFrame(table).set_index('start')
     return dict(table=table, rows=rows, curves=curves, poses=poses, solver=solver, puzzles=puzzles[1], valid=valid, few=few,
                 budget=budget, seed=seed, n=stages[-1].n, seconds=time.perf_counter() - start)
 
-# %% ../nbs/09_demo.ipynb #f4f1e0f5
+# %% ../nbs/09_demo.ipynb #6855aadc
 def _img(fig, alt):
     "A figure as an <img> with its data inside"
     buffer = io.BytesIO()
@@ -142,6 +143,7 @@ def _curves(r):
     ap = {k: [x for x in c if 'AP (gt boxes)' in x] for k, c in r['curves'].items()}
     show_curves({k: ([x['seen'] for x in c], [x['AP (gt boxes)'] for x in c]) for k, c in ap.items()}, 'pictures', 'AP, unseen persons', axs[2])
     axs[1].set(title='fine-tuning', yscale='log'); axs[2].set(title='fine-tuning')
+    fig.tight_layout()
     return _img(fig, 'Curves: share of patches and puzzles right while pretraining; loss and AP while fine-tuning')
 
 _PAGE = '''<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>hsjp: report</title>
@@ -162,7 +164,8 @@ def write_report(
     gain = t.AP['HSJP'] - t.AP['scratch']
     page = _PAGE.format(
         summary=f"A network that solved {last['seen']:,} puzzles without any label, then saw {len(r['few'])} labelled persons, reaches <b>AP {t.AP['HSJP']:.1f}</b>; "
-                f"the same network from random weights reaches {t.AP['scratch']:.1f} ({gain:+.1f}).",
+                f"the same network from random weights reaches {t.AP['scratch']:.1f} ({gain:+.1f}). "
+                f"Keypoints within a tenth of the person's size: {t['PCK@0.1']['HSJP']:.1f} % against {t['PCK@0.1']['scratch']:.1f} %.",
         table=t.to_html(float_format='{:.1f}'.format, border=0, index_names=False),
         note=f"Data: {html.escape(data)}; AP by pycocotools on {len(r['valid'])} unseen persons, ground-truth boxes, flip test; one seed ({r['seed']}); "
              f"SimpleBaseline with ResNet-{r['budget'].depth}, {r['budget'].size[0]} x {r['budget'].size[1]}; {r['seconds']:.0f} s in all. A small run: not to be compared with the paper's numbers.",
