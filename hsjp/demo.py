@@ -24,7 +24,7 @@ from .pretrain import curriculum, pretrain
 @dataclass
 class Budget:
     "How much work a run may do; the defaults fit two CPU cores and a quarter of an hour"
-    puzzles:tuple=(16_000, 10_000) # to show at N = 2, 3, ...
+    puzzles:tuple=(26_000,) # to show at N = 2, 3, ...; N = 3 after 16,000 left chance but solved nothing
     puzzle_size:int=64 # side of the puzzles in pixels
     pad:float=1. # square window over box, for puzzles; the mannequins' pictures are tight, and black bars would tell the column
     strength:float=.2 # of turns, scales and shifts, see `hsjp.pretrain.curriculum`
