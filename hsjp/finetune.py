@@ -70,7 +70,7 @@ def pose_learner(
 # %% ../nbs/08_finetune.ipynb #2926b402
 @dataclass
 class FinetuneRecipe:
-    "How to fine-tune; the defaults are the small recipe, for 128 x 96 on a laptop"
+    "How to fine-tune; the defaults are the small recipe, for 96 x 64 on a laptop"
     epochs:int=40
     lr:float=1e-3
     batch:int=16 # few labels: small batches make more steps of them
