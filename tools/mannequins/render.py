@@ -12,13 +12,13 @@ from PIL import Image, ImageFilter
 from scipy.sparse import csr_matrix
 from scipy.spatial.transform import Rotation
 
-HEIGHT, WIDTH, SAMPLES, QUALITY = 256, 192, 2, 62
+HEIGHT, WIDTH, SAMPLES, QUALITY = 256, 192, 2, 54
 KEYPOINTS = ('nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist '
              'right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle').split()
 SKELETON = [[16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9], [8, 10], [9, 11],
             [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7]]
 # How deep inside the body a keypoint may lie and still count as seen (metres, for a body of 1.65 m).
-DEPTH = np.array([.04, .035, .035, .05, .05, .11, .11, .085, .085, .08, .08, .14, .14, .10, .10, .085, .085])
+DEPTH = np.array([.04, .035, .035, .05, .05, .125, .125, .095, .095, .08, .08, .17, .17, .12, .12, .09, .09])
 GROUPS = dict(head=('head', 'eye', 'neck03'), torso=('spine', 'root', 'pelvis', 'clavicle', 'shoulder', 'neck01', 'neck02'),
               arm=('upperarm', 'lowerarm'), hand=('wrist', 'finger', 'metacarpal'), leg=('upperleg', 'lowerleg'),
               foot=('foot', 'toe'))
@@ -144,7 +144,7 @@ def draw_pose(rng, rig, heads):
     return name, local, lean
 
 
-LEG_ODDS = np.array([dict(stand=9, rest=7, walk=7, stroll=6, run=5, sit=8, perch=4, wide=5).get(k, 3) for k in LEGS], float)
+LEG_ODDS = np.array([dict(stand=18, rest=12, walk=14, stroll=10, run=8, sit=12, perch=5, wide=8).get(k, 3) for k in LEGS], float)
 LEG_ODDS /= LEG_ODDS.sum()
 
 
@@ -195,7 +195,7 @@ def make_person(rng, rig, palette):
         if not collides(keypoints, size * (1 + .35 * max(0, shape['weight'] - .4))):
             break
     bones = (out['bone_poses'] @ torch.linalg.inv(out['rest_bone_poses']))[0].numpy()
-    world = euler(z=rng.uniform(0, 360)) @ euler(lean)
+    world = euler(z=rng.choice([rng.normal(0, 45), rng.uniform(0, 360)], p=[.7, .3])) @ euler(lean)
     blend = (bones[rig.bones] * rig.weights[..., None, None]).sum(1)
     dressed = rest + clothing_offset(rng, rig, style, vertex_normals(rig, rest)) * size
     vertices = np.einsum('vij,vj->vi', blend[:, :3, :3], dressed) + blend[:, :3, 3]
@@ -230,10 +230,16 @@ def material(rng, kinds, colours, scale):
                            offset=rng.uniform(0, 50, 2))
 
 
-def cloth(rng, palette):
-    """Material of a garment."""
-    kinds = ['plain', 'plain', 'plain', 'stripes', 'stripes', 'checks', 'dots', 'blotches', 'denim', 'blocks']
-    return material(rng, kinds, [colour(rng, palette) for _ in range(3)], rng.uniform(.04, .12))
+def cloth(rng, palette, skin):
+    """Material of a garment; none of its colours comes close to the skin's."""
+    kinds = ['plain'] * 5 + ['denim', 'stripes', 'stripes', 'checks', 'dots', 'blotches', 'blocks']
+    colours = []
+    while len(colours) < 3:
+        c = colour(rng, palette)
+        warm = (c[0] - c[2]) / c.sum()
+        if not .02 < warm < .3 or np.abs(c / c.sum() - skin / skin.sum()).max() > .11 or abs(c.mean() - skin.mean()) > .3:
+            colours.append(c)
+    return material(rng, kinds, colours, rng.uniform(.04, .12))
 
 
 def draw_style(rng, palette):
@@ -243,15 +249,16 @@ def draw_style(rng, palette):
     hair = np.array([[.05, .04, .04], [.12, .07, .05], [.25, .15, .08], [.45, .3, .15], [.75, .6, .35], [.55, .22, .1],
                      [.62, .62, .62], [.85, .84, .82]])[rng.choice(8, p=[.25, .2, .17, .12, .09, .05, .07, .05])]
     lower = rng.choice(['trousers', 'shorts', 'skirt', 'dress'], p=[.58, .2, .11, .11])
-    top = cloth(rng, palette)
+    skin = np.clip(skin, .05, 1)
+    top = cloth(rng, palette, skin)
     hat = rng.choice(['none', 'cap', 'beanie', 'brim', 'helmet'], p=[.68, .12, .08, .07, .05])
     cut = rng.choice(['short', 'medium', 'afro', 'long', 'tail', 'bun', 'bald'], p=[.3, .16, .08, .2, .1, .08, .08])
-    legs = dict(trousers=-.83, shorts=rng.uniform(-.42, -.22), skirt=-.12, dress=-.12)[lower]
+    legs = dict(trousers=-.83, shorts=rng.uniform(-.42, -.22), skirt=-.24, dress=-.24)[lower]
     hem = rng.uniform(-.42, -.25) if rng.random() < .6 else rng.uniform(-.75, -.45)
     bare = skin if rng.random() < .7 or lower == 'trousers' else colour(rng, palette)
     return SimpleNamespace(
-        skin=np.clip(skin, .05, 1), hair=hair + rng.normal(0, .02, 3), cut=cut, hat=hat, hat_cloth=cloth(rng, palette), top=top,
-        lower=lower, bottom=top if lower == 'dress' else cloth(rng, palette), legs=legs, hem=hem,
+        skin=skin, hair=hair + rng.normal(0, .02, 3), cut=cut, hat=hat, hat_cloth=cloth(rng, palette, skin), top=top,
+        lower=lower, bottom=top if lower == 'dress' else cloth(rng, palette, skin), legs=legs, hem=hem,
         skirt_depth=np.array([0] * 11 + [.06] * 4 + [0] * 2) * (lower in ('skirt', 'dress')), tights=bare,
         sleeve=rng.choice([0, rng.uniform(.22, .4), rng.uniform(.45, .7), .98], p=[.12, .4, .1, .38]),
         waist=rng.uniform(-.02, .10) - .05 * (lower == 'dress'), collar=rng.choice([.50, .515, .53, .565]), vneck=rng.uniform(.1, .5),
@@ -264,7 +271,7 @@ def draw_style(rng, palette):
 
 def scalp(style, x, y, z):
     """Signed height above the hair line (positive: hair), in template coordinates."""
-    low = dict(short=.0, medium=-.025, afro=-.02, long=-.03, tail=0, bun=0, bald=-.0)[style.cut]
+    low = dict(short=0, medium=-.025, afro=-.02, long=-.03, tail=0, bun=0, bald=0)[style.cut]
     line = np.where(y < -.06, .752 - .75 * (y + .13), .6995 - 1.05 * (y + .06)) + low * (y > -.09) + .004 * np.sin(70 * x + style.pattern)
     return z - line - .012 * np.abs(x) / .07 * (y < -.09)
 
@@ -280,7 +287,7 @@ def garment(style, a):
     limb, arm = a[:, 5] + a[:, 6] > .5, a[:, 9]
     foot = ~limb & ((a[:, 8] > .5) | (z < style.shoe_top))
     wavy = z + .004 * np.sin(40 * x + style.pattern)
-    collar = style.collar + np.where(y < -.01, style.vneck * (y + .01), 0) + .0
+    collar = style.collar + np.where(y < -.01, style.vneck * (y + .01), 0)
     shirt = np.where(limb, arm < max(style.sleeve, .04), (wavy > style.waist) & (z < collar) & (z < .6))
     legwear = ~limb & ~shirt & (wavy <= style.waist) & (z > style.legs) & ~foot
     return shirt.astype(bool), legwear, foot
@@ -298,7 +305,7 @@ def clothing_offset(rng, rig, style, normals):
     if style.hat != 'none':
         worn = np.clip(hat_line(style, a[:, 1], a[:, 2]) / .012, 0, 1)
         tall = np.maximum(np.minimum(tall, .02), worn * dict(cap=.016, beanie=.022, brim=.018, helmet=.034)[style.hat])
-    return normals * np.where(head, np.maximum(away * 0, tall), away)[:, None]
+    return normals * np.where(head, tall, away)[:, None]
 
 
 def grid_quads(grid):
@@ -330,7 +337,7 @@ def accessories(rng, rig, style, rest, size):
         t, p = np.meshgrid(np.linspace(0, 1, 8), np.radians(np.linspace(-20, 200, 15)), indexing='ij')
         drop = middle[2] + .02 * size - t * (rest[:, 2].max() - middle[2]) * (.78 - bottom) / .09
         wide = radii[0] * (1.08 + .35 * t)
-        grid = np.stack([np.cos(p) * wide, middle[1] + .03 * size + np.sin(p) * radii[1] * (.72 - .0 * t), drop], -1)
+        grid = np.stack([np.cos(p) * wide, middle[1] + .03 * size + np.sin(p) * radii[1] * .72, drop], -1)
         follow = lambda q: {'head': (w := np.clip((q[..., 2] - drop.min()) / np.ptp(drop) * 1.3, 0, 1)), 'spine01': 1 - w}
         parts.append((grid_quads(grid), follow, hair))
     if style.cut in ('tail', 'bun'):
@@ -356,7 +363,6 @@ def skirt(rig, style, rest, size):
     """A flared tube around hips and thighs that follows both legs."""
     near = rig.attributes[:, 5] + rig.attributes[:, 6] < .5
     levels = np.linspace(style.waist + .012, style.hem, 9)
-    top = max(levels[0], .0)
     angles = np.linspace(0, 2 * math.pi, 29)
     rings, reach = [], np.zeros(2)
     for i, level in enumerate(levels):
@@ -370,7 +376,7 @@ def skirt(rig, style, rest, size):
     span = grid[0, 0, 2] - grid[-1, 0, 2]
 
     def follow(p):
-        down = np.clip((grid[0, 0, 2] - p[..., 2]) / span * (levels[0] - levels[-1]) / .22 - .35 * (levels[0] - .0) / .1, 0, .95)
+        down = np.clip((grid[0, 0, 2] - p[..., 2]) / span * (levels[0] - levels[-1]) / .22 - .35 * levels[0] / .1, 0, .95)
         left = np.clip(.5 + p[..., 0] / (.16 * size), 0, 1)
         return {'root': 1 - down, 'upperleg01.L': down * left, 'upperleg01.R': down * (1 - left)}
     return grid_quads(grid), follow, style.bottom
@@ -433,7 +439,7 @@ def face_colours(rig, style, a, uv, rgb):
 # ---------------------------------------------------------------- textures
 
 def make_noise(size=512):
-    """A tile of multi-octave noise in 0..1 that repeats without a seam."""
+    """A square tile of multi-octave noise in 0..1 that repeats without a seam."""
     f = np.fft.fftfreq(size) * size
     radius = np.hypot(f[:, None], f[None]) + 1e-9
     spectrum = np.fft.fft2(np.random.default_rng(7).normal(size=(size, size))) * np.where(radius < 2, 0, radius ** -1.15)
@@ -446,8 +452,11 @@ NOISE = make_noise()
 
 def noise(uv, frequency):
     """Noise at points uv (metres)."""
-    i = (uv * (frequency * 32)).astype(np.int64) % NOISE.shape[0]
-    return NOISE[i[:, 0], i[:, 1]]
+    uv = (uv * (frequency * 32)).astype(np.float32)
+    low = np.floor(uv)
+    (i, j), (a, b) = low.astype(np.int64).T & 511, (uv - low).T
+    k, m = i + 1 & 511, j + 1 & 511
+    return (NOISE[i, j] * (1 - a) + NOISE[k, j] * a) * (1 - b) + (NOISE[i, m] * (1 - a) + NOISE[k, m] * a) * b
 
 
 def scatter(i, j, k=0):
@@ -581,7 +590,8 @@ def surface(rng, palette, *kinds):
     """Material of a large surface."""
     scale = dict(bricks=.08, tiles=.35, planks=.14, windows=1.5, shelf=.34, wallpaper=.22, poster=.5, checks=.5, stripes=.3,
                  carpet=.5, plain=1, asphalt=1)
-    mat = material(rng, kinds, [colour(rng, palette, .8) for _ in range(4)], 1.)
+    loud = np.array([colour(rng, palette, .8) for _ in range(4)])
+    mat = material(rng, kinds, loud + rng.uniform(.2, .8) * (loud.mean(0) - loud), 1.)
     mat.scale = scale.get(mat.kind, .3) * rng.uniform(.7, 1.5)
     if mat.kind in ('grass', 'foliage'):
         green = np.array([rng.uniform(.1, .4), rng.uniform(.3, .5), rng.uniform(.05, .2)]) * rng.uniform(.6, 1.1)
@@ -714,7 +724,7 @@ def build_place(scene, palette, person, floor):
             scene.box((rng.uniform(-12, 12), rng.uniform(10, 28), floor + tall / 2), (wide, 3, tall), surface(rng, palette, 'windows', 'windows', 'bricks', 'planks'), rng.normal(0, 25))
         for _ in range(rng.integers(1, 7)):
             tree(scene, palette, rng.uniform(-5, 5), back + rng.uniform(.5, 9), floor)
-    for _ in range(rng.integers(2, 8)):
+    for _ in range(rng.integers(1, 6)):
         x, y = rng.uniform(-2.2, 2.2), rng.uniform(-.3, 2.6)
         if math.hypot(x, y) > 1.15 and (y > .4 or abs(x) > 1.1):
             thing(scene, palette, x, y, floor)
@@ -724,7 +734,10 @@ def build_place(scene, palette, person, floor):
 def make_palette(rng):
     """Colours of a place."""
     base = rng.uniform(0, 1, 3)
-    return [np.clip(colour(rng, [base], .0) * .75 + .25 * base * rng.uniform(.3, 1), .03, .95) for _ in range(6)]
+    base = .45 + .55 * (base - .45)
+    mixed = [colour(rng, [base], .0) * .7 + .3 * base * rng.uniform(.3, 1) for _ in range(6)]
+    calm = rng.uniform(.2, .75)
+    return [np.clip(c * (1 - calm) + calm * c.mean(), .03, .95) for c in mixed]
 
 
 # ---------------------------------------------------------------- camera, light, picture
@@ -762,11 +775,11 @@ def aim(rng, person, elevation, cut):
     camera = SimpleNamespace(position=position, axes=np.stack([right, -up, forward]), focal=1., principal=np.zeros(2))
     plane = project(camera, points)
     low, high = plane.min(0), plane.max(0)
-    camera.focal = min(rng.uniform(.68, .92) * HEIGHT / (high[1] - low[1]), rng.uniform(.8, .95) * WIDTH / (high[0] - low[0]))
+    camera.focal = min(rng.uniform(.72, .93) * HEIGHT / (high[1] - low[1]), rng.uniform(.8, .95) * WIDTH / (high[0] - low[0]))
     free = np.array([WIDTH, HEIGHT]) - camera.focal * (high - low)
-    corner = rng.uniform(.15, .85, 2) * free
+    corner = rng.uniform(.1, .9, 2) * free
     if cut:
-        camera.focal *= rng.uniform(1.1, 1.6)
+        camera.focal *= rng.uniform(1.05, 1.4)
         free = np.array([WIDTH, HEIGHT]) - camera.focal * (high - low)
         corner = np.where(free < 0, rng.uniform([.0, .0], [1., 1.]) * free, rng.uniform(-.35, 1.0, 2) * free)
     camera.principal = corner - camera.focal * low
@@ -841,7 +854,7 @@ def develop(rng, rgb):
     rgb = rgb.reshape(HEIGHT, SAMPLES, WIDTH, SAMPLES, 3).mean((1, 3))
     rgb = np.clip(rgb * np.clip(rng.uniform(.36, .5) / rgb.mean(), .6, 2.2), 0, 1) ** rng.uniform(.75, 1.)
     picture = Image.fromarray((rgb * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(float(rng.choice([0, .3, .5, .8]))))
-    grain = rng.normal(0, rng.uniform(0, 4), (HEIGHT, WIDTH, 1))
+    grain = rng.normal(0, rng.uniform(0, 3), (HEIGHT, WIDTH, 1))
     return Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))
 
 
@@ -868,7 +881,7 @@ def annotate(keypoints, mask):
 
 def compose(rng, rig):
     """One scene and its camera: scene, camera, persons, indoors, palette."""
-    palette, person = make_palette(rng), None
+    palette = make_palette(rng)
     person = make_person(rng, rig, palette)
     elevation = rng.choice([rng.uniform(-8, 14), rng.uniform(14, 45), rng.uniform(-20, -8)], p=[.55, .33, .12])
     camera = aim(rng, person, elevation, rng.random() < .2)
@@ -944,7 +957,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, required=True)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--train', type=int, default=2400)
+    parser.add_argument('--train', type=int, default=3000)
     parser.add_argument('--valid', type=int, default=400)
     parser.add_argument('--workers', type=int, default=2)
     args = parser.parse_args()
