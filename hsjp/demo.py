@@ -15,7 +15,7 @@ from .evaluate import coco_ap, coco_results, pck, predict
 from .finetune import FinetuneRecipe, finetune
 from .heatmap import decode_heatmaps
 from .jigsaw import reassemble
-from .models import load_weights, normalise, save_checkpoint, simple_baseline
+from .models import load_checkpoint, load_weights, normalise, save_checkpoint, simple_baseline
 from .people import crop_cache, label_share, mannequins
 from .plots import show_curves, show_picture, show_pose, show_puzzle
 from .pretrain import curriculum, pretrain
@@ -24,13 +24,13 @@ from .pretrain import curriculum, pretrain
 @dataclass
 class Budget:
     "How much work a run may do; the defaults fit two CPU cores and a quarter of an hour"
-    puzzles:tuple=(26_000,) # to show at N = 2, 3, ...; N = 3 after 16,000 left chance but solved nothing
+    puzzles:tuple=(14_000, 10_000) # to show at N = 2, 3, ...
     puzzle_size:int=64 # side of the puzzles in pixels
     pad:float=1. # square window over box, for puzzles; the mannequins' pictures are tight, and black bars would tell the column
     strength:float=.2 # of turns, scales and shifts, see `hsjp.pretrain.curriculum`
     size:tuple=(96, 64) # (H, W) of the pose network's input
-    epochs:int=30 # of fine-tuning
-    share:float=.1 # of the labelled pictures
+    epochs:int=48 # of fine-tuning
+    share:float=.05 # of the labelled pictures: puzzles pay where labels are few
     depth:int=18 # of SimpleBaseline's ResNet
     pictures:int=None # use only so many persons; None: all
 
@@ -70,7 +70,7 @@ def compare(
     stages = curriculum(len(unlabelled), budget.puzzles, budget.puzzle_size, budget.strength)
     log(f'puzzles without labels: {sum(s.epochs for s in stages)} epochs of {len(unlabelled):,} pictures')
     rows = pretrain(*puzzles, model, stages, out, seed=seed, device=device, log=log)
-    solver = model.eval()
+    solvers = {s.n: load_checkpoint(out/f'best-n{s.n}.pt')[0].eval() for s in stages}
     k, n_puzzles, pretrain_s = len(labelled.skeleton.names), rows[-1]['seen'], rows[-1]['seconds']
 
     recipe = FinetuneRecipe(epochs=budget.epochs)
@@ -91,8 +91,8 @@ def compare(
                       'pictures of fine-tuning': curves[name][-1]['seen'], 'seconds': round(seconds)})
         log(f"{name}: AP {table[-1]['AP']:.1f}, PCK@0.1 {table[-1]['PCK@0.1']:.1f} on {len(valid)} unseen persons (ground-truth boxes)")
     table = pd.DataFrame(table).set_index('start')
-    return dict(table=table, rows=rows, curves=curves, poses=poses, solver=solver, puzzles=puzzles[1], valid=valid, few=few,
-                budget=budget, seed=seed, n=stages[-1].n, seconds=time.perf_counter() - start)
+    return dict(table=table, rows=rows, curves=curves, poses=poses, solvers=solvers, puzzles=puzzles[1], valid=valid, few=few,
+                budget=budget, seed=seed, seconds=time.perf_counter() - start)
 
 # %% ../nbs/09_demo.ipynb #6855aadc
 def _img(fig, alt):
@@ -102,14 +102,14 @@ def _img(fig, alt):
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
 
 @torch.no_grad()
-def _puzzles(r, count=6):
+def _puzzles(r, n, count=6):
     "Puzzle, predicted peaks, reassembled picture, for unseen persons"
-    size, device = r['budget'].puzzle_size, next(r['solver'].parameters()).device
+    size = r['budget'].puzzle_size
     index = np.linspace(0, len(r['puzzles'])-1, count).astype(int).tolist()
     crops = torch.stack([r['puzzles'][i][0] for i in index])
-    images, centres, mask = JigsawBatch(r['n'], size, train=False)(crops, torch.tensor(index))
-    points = decode_heatmaps(r['solver'](normalise(images.to(device))).float())[0].cpu()
-    back = reassemble(images, points, r['n'])
+    images, centres, mask = JigsawBatch(n, size, train=False)(crops, torch.tensor(index))
+    points = decode_heatmaps(r['solvers'][n](normalise(images)))[0]
+    back = reassemble(images, points, n)
     fig, axs = plt.subplots(3, count, figsize=(2*count, 6))
     for i in range(count):
         show_picture(images[i], axs[0, i])
@@ -117,7 +117,7 @@ def _puzzles(r, count=6):
         show_picture(back[i], axs[2, i])
     for ax, label in zip(axs[:, 0], ('puzzle', 'predicted peaks', 'put back')): ax.set_ylabel(label)
     fig.tight_layout()
-    return _img(fig, 'Puzzles of unseen persons, the predicted peaks, and the pictures put back together')
+    return _img(fig, f'Puzzles of unseen persons at N = {n}, the predicted peaks, and the pictures put back together')
 
 def _poses(r, count=6):
     "Truth and predictions for unseen persons"
@@ -150,7 +150,7 @@ _PAGE = '''<!doctype html><html lang="en"><meta charset="utf-8"><meta name="view
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#222}}img{{max-width:100%;height:auto}}
 table{{border-collapse:collapse;display:block;overflow-x:auto}}th,td{{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #ccc}}th:first-child{{text-align:left}}</style>
 <h1>Puzzles first, poses after</h1><p>{summary}</p>{table}<p class="note">{note}</p>
-<h2>Solving puzzles of people never seen</h2><p>{puzzle_text}</p>{puzzles}
+<h2>Solving puzzles of people never seen</h2>{puzzles}
 <h2>Poses</h2><p>Left limbs orange, right limbs blue.</p>{poses}<h2>While training</h2>{curves}</html>'''
 
 def write_report(
@@ -161,6 +161,7 @@ def write_report(
     "A page with the table, puzzles, poses and curves, complete in one file"
     t, last, matplotlib_backend = r['table'], r['rows'][-1], matplotlib.get_backend()
     matplotlib.use('Agg')
+    ends = {n: max((x for x in r['rows'] if x['n'] == n), key=lambda x: (x['solved'], x['patches'])) for n in r['solvers']}
     gain = t.AP['HSJP'] - t.AP['scratch']
     page = _PAGE.format(
         summary=f"A network that solved {last['seen']:,} puzzles without any label, then saw {len(r['few'])} labelled persons, reaches <b>AP {t.AP['HSJP']:.1f}</b>; "
@@ -169,8 +170,8 @@ def write_report(
         table=t.to_html(float_format='{:.1f}'.format, border=0, index_names=False),
         note=f"Data: {html.escape(data)}; AP by pycocotools on {len(r['valid'])} unseen persons, ground-truth boxes, flip test; one seed ({r['seed']}); "
              f"SimpleBaseline with ResNet-{r['budget'].depth}, {r['budget'].size[0]} x {r['budget'].size[1]}; {r['seconds']:.0f} s in all. A small run: not to be compared with the paper's numbers.",
-        puzzle_text=f"N = {r['n']}: {last['patches']:.1%} of the patches and {last['solved']:.1%} of the puzzles of unseen persons are right after {last['seen']:,} puzzles.",
-        puzzles=_puzzles(r), poses=_poses(r), curves=_curves(r))
+        puzzles=''.join(f"<p>N = {n}: {b['patches']:.1%} of the patches (chance: {1/n**2:.1%}) and {b['solved']:.1%} of the puzzles of unseen persons are right after {b['seen']:,} puzzles.</p>{_puzzles(r, n)}"
+                        for n, b in ends.items()), poses=_poses(r), curves=_curves(r))
     matplotlib.use(matplotlib_backend)
     path = Path(path)
     path.write_text(page, encoding='utf-8')

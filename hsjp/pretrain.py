@@ -8,7 +8,7 @@ __all__ = ['adam', 'PAPER', 'StepLoader', 'step_loaders', 'jigsaw_precision', 'J
            'fit_stage', 'Journal', 'pretrain']
 
 # %% ../nbs/06_pretrain.ipynb #e2fefb03
-import math, random, sys, time
+import math, random, shutil, sys, time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -215,14 +215,13 @@ PAPER = [Stage()]
 
 def curriculum(
     pictures:int, # in the training set, to turn puzzles into epochs
-    puzzles=(16_000, 10_000), # to show at N = 2, 3, ...: enough for the mannequins, real people want more
+    puzzles=(14_000, 10_000), # to show at N = 2, 3, ...: enough for the mannequins, real people want more
     size=64, # side of the input in pixels: small pictures, many puzzles
     strength=.2, # gentle augmentation
     batch=32 # small: the plateau is left after a number of steps, not of puzzles
 ): # list of `Stage`s
-    "The small recipe: N grows, the rate falls only in the last stage"
-    last = len(puzzles) - 1
-    return [Stage(2+i, size, max(1, round(p/pictures)), strength, 1e-3, batch, 200, .4 if i == last else 0., ()) for i, p in enumerate(puzzles)]
+    "The small recipe: N grows, and in each stage the rate falls at the end"
+    return [Stage(2+i, size, max(1, round(p/pictures)), strength, 1e-3, batch, 200, .4, ()) for i, p in enumerate(puzzles)]
 
 def fit_stage(
     learn, # Learner
@@ -262,7 +261,7 @@ def pretrain(
     train, valid, # PersonDatasets or folders of square crops; labels are never looked at
     model, # network; its head is replaced to fit each stage
     stages, # list of `Stage`, such as `PAPER` or `curriculum(...)`
-    out=None, # folder for best.pt and last.pt; None: nothing is written
+    out=None, # folder for last.pt, best.pt (of the last stage) and best-n2.pt, ... (of each); None: nothing is written
     recipe=None, # plain dict to keep in the checkpoints; the stages are added
     resume=False, # True: go on from out/last.pt, if it is there
     seed=0, # of everything random
@@ -306,3 +305,4 @@ def _run_stage(train, valid, model, stage, i, rows, first, start, state, recipe,
         learn.create_opt()
         learn.opt.load_state_dict(state['opt'])
     fit_stage(learn, stage, start)
+    if out: shutil.copy(Path(out)/'best.pt', Path(out)/f'best-n{stage.n}.pt')
