@@ -29,8 +29,8 @@ class Budget:
     pad:float=1. # square window over box, for puzzles; the mannequins' pictures are tight, and black bars would tell the column
     strength:float=.2 # of turns, scales and shifts, see `hsjp.pretrain.curriculum`
     size:tuple=(96, 64) # (H, W) of the pose network's input
-    epochs:int=48 # of fine-tuning
-    share:float=.05 # of the labelled pictures: puzzles pay where labels are few
+    epochs:int=24 # of fine-tuning
+    share:float=.1 # of the labelled pictures
     depth:int=18 # of SimpleBaseline's ResNet
     pictures:int=None # use only so many persons; None: all
 
