@@ -198,7 +198,7 @@ def parser():
     c = add('pretrain', cmd_pretrain, 'Train a network to solve puzzles; no labels are looked at.', 'runs/pretrain')
     data(c, 'a COCO-format json, or a folder of pictures'); training(c)
     c.add_argument('--recipe', choices=['small', 'paper'], default='small', help='a curriculum for small budgets (default), or the paper: N = 6, 224 pixels, 240 epochs, batch 256')
-    c.add_argument('--puzzles', type=int, nargs='+', default=[16_000, 10_000], help='small recipe: to show at N = 2, 3, ... (default: 16000 10000, which suits the mannequins; real people want twice as many)')
+    c.add_argument('--puzzles', type=int, nargs='+', default=[14_000, 10_000], help='small recipe: to show at N = 2, 3, ... (default: 14000 10000, which suits the mannequins; real people want twice as many)')
     c.add_argument('--size', type=int, default=64, help='small recipe: side of the puzzles in pixels (default: 64)')
     c.add_argument('--strength', type=float, default=.2, help="small recipe: of turns, scales and shifts; 1 is the paper's (default: 0.2)")
     c.add_argument('--min-side', type=int, default=32, help='skip boxes with a shorter side below this many pixels (default: 32; the paper took all: 0)')
