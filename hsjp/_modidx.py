@@ -31,6 +31,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hsjp.augment.warp': ('augment.html#warp', 'hsjp/augment.py')},
             'hsjp.cli': { 'hsjp.cli.cmd_demo': ('cli.html#cmd_demo', 'hsjp/cli.py'),
                           'hsjp.cli.cmd_evaluate': ('cli.html#cmd_evaluate', 'hsjp/cli.py'),
+                          'hsjp.cli.cmd_export': ('cli.html#cmd_export', 'hsjp/cli.py'),
                           'hsjp.cli.cmd_finetune': ('cli.html#cmd_finetune', 'hsjp/cli.py'),
                           'hsjp.cli.cmd_notebooks': ('cli.html#cmd_notebooks', 'hsjp/cli.py'),
                           'hsjp.cli.cmd_predict': ('cli.html#cmd_predict', 'hsjp/cli.py'),
