@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['random_affine', 'compose', 'move_points', 'inside', 'warp', 'ColourAugment', 'to_float', 'RandomStep', 'JigsawBatch',
-           'PoseBatch']
+           'normal_affine', 'half_body', 'PoseBatch']
 
 # %% ../nbs/04_augment.ipynb #44572142
 import math
@@ -199,6 +199,40 @@ class JigsawBatch(RandomStep):
             show_puzzle(images[i, :3], centres[i], mask[i], None if preds is None else preds[i], ax=ax)
 
 # %% ../nbs/04_augment.ipynb #67430c49
+def normal_affine(
+    batch:int, # pictures, B
+    size, # (H, W) of the window in pixels, about whose centre is turned and scaled
+    affine=(45, .35), # standard deviations of the turn in degrees and of the window's scale: HRNet's; SimpleBaseline has 40 and 0.3
+    generator=None, # torch.Generator on the device of the result; None: torch's global one
+    device=None # of the result
+): # (B, 2, 3) float
+    "The published codes' draws: normal, the turn clipped at two deviations and left out with probability 0.4, the window's scale clipped at one"
+    z = torch.randn(2, batch, generator=generator, device=device)
+    turned = torch.rand(batch, generator=generator, device=device) < .6
+    angle, scale = z[0].clamp(-2, 2)*turned*math.radians(affine[0]), 1/(1 + z[1].clamp(-1, 1)*affine[1])
+    cos, sin = angle.cos()*scale, angle.sin()*scale
+    A = torch.stack([cos, -sin, sin, cos], -1).view(batch, 2, 2)
+    centre = torch.tensor([size[1]/2, size[0]/2], device=A.device)
+    return torch.cat([A, (centre - A@centre)[..., None]], -1)
+
+def half_body(
+    points, # (B, K, 2) in crop pixels
+    visible, # (B, K) 1 where labelled
+    upper, # (K,) bool: the upper body's keypoints
+    size, # (H, W) of the input in pixels
+    generator=None # torch.Generator on the points' device; None: torch's global one
+): # (B, 2, 3) from crop pixels to input pixels
+    "Windows about the upper or the lower body, by a fair coin: 1.5 times its keypoints' box in the input's shape, their mean in the middle"
+    parts = torch.stack([upper, ~upper])[:, None] & (visible > 0)
+    enough = parts.sum(-1) > 2
+    coin = torch.rand(len(points), generator=generator, device=points.device) < .5
+    part = torch.where((enough[0] & (coin | ~enough[1]))[:, None], *parts)[..., None]
+    box = points.masked_fill(~part, -torch.inf).amax(1) - points.masked_fill(~part, torch.inf).amin(1)
+    centre = (points*part).sum(1)/part.sum(1)
+    extent = torch.tensor([size[1], size[0]], device=points.device)
+    scale = 1/(1.5*box/extent).amax(1, keepdim=True).clamp(min=1/16)
+    return torch.cat([torch.diag_embed(scale.expand(-1, 2)), (extent/2 - scale*centre)[..., None]], -1)
+
 class PoseBatch(RandomStep):
     "uint8 crops and their keypoints in; image, points and mask out"
     def __init__(self,
@@ -208,21 +242,28 @@ class PoseBatch(RandomStep):
         affine=(45, .35, 0), # turn in degrees, scale, shift: the paper's, section 4.2
         flip=.5, # share of pictures mirrored
         colour=None, # a `ColourAugment`; None: none, as the paper
-        seed=None # of the stream
+        seed=None, # of the stream
+        normal=False, # True: turn and scale are deviations, drawn by `normal_affine` as in the published codes, without shift
+        half_body=0. # share of the pictures with more than 8 labelled keypoints that become a `half_body`, where the skeleton says what is upper
     ):
         super().__init__(seed)
         self.skeleton, self.size, self.train, self.affine, self.flip, self.colour = skeleton, tuple(size), train, affine, flip, colour
-    def _move(self, crops):
+        self.draw, self.half_body = normal_affine if normal else random_affine, half_body if skeleton.upper else 0.
+    def _move(self, crops, points, visible):
         "(B, 2, 3) from crop pixels to input pixels, and (B,) whether mirrored"
         (h, w), b, device = self.size, len(crops), crops.device
         move = torch.eye(2, 3, device=device).repeat(b, 1, 1)
         move[:, 0, 2], move[:, 1, 2] = (w - crops.shape[-1])/2, (h - crops.shape[-2])/2
         if not self.train: return move, None
         rng = self._rng(device)
+        if self.half_body:
+            upper = torch.isin(torch.arange(visible.shape[1]), torch.tensor(self.skeleton.upper)).to(device)
+            halved = (torch.rand(b, generator=rng, device=device) < self.half_body) & ((visible > 0).sum(1) > 8)
+            move = torch.where(halved[:, None, None], half_body(points, visible, upper, self.size, rng), move)
         mirrored = torch.rand(b, generator=rng, device=device) < self.flip
         flip = torch.eye(2, 3, device=device).repeat(b, 1, 1)
         flip[:, 0, 0], flip[:, 0, 2] = 1 - 2.*mirrored, w*mirrored
-        return compose(random_affine(b, self.size, self.affine, rng, device), compose(flip, move)), mirrored
+        return compose(self.draw(b, self.size, self.affine, rng, device), compose(flip, move)), mirrored
     def __call__(self,
         crops, # (B, 3, h, w) uint8; the window is their centre
         points, # (B, K, 2) in crop pixels
@@ -231,7 +272,7 @@ class PoseBatch(RandomStep):
     ): # image (B, 3, H, W) float in [0, 1], points (B, K, 2) in input pixels, mask (B, K)
         "Turn, scale, flip and colour"
         if crops.ndim != 4 or not len(crops): raise ValueError(f'crops have shape {tuple(crops.shape)}; expected (B, 3, H, W), at least one')
-        move, mirrored = self._move(crops)
+        move, mirrored = self._move(crops, points, visible)
         images, points = to_float(crops), move_points(points, move)
         if mirrored is not None:
             flip = self.skeleton.flip.to(points.device)

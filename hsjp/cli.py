@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['load_persons', 'train_valid', 'device_name', 'network', 'cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'pose_network',
-           'cmd_evaluate', 'cmd_predict', 'cmd_notebooks', 'parser', 'main']
+           'cmd_evaluate', 'cmd_predict', 'cmd_notebooks', 'cmd_export', 'parser', 'main']
 
 # %% ../nbs/10_cli.ipynb #85920f33
 import argparse, json, shutil, sys, warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 import hsjp
@@ -76,21 +76,25 @@ def cmd_pretrain(a):
     print(f'weights: {Path(a.out)/"best.pt"}')
 
 def cmd_finetune(a):
-    from hsjp.finetune import FinetuneRecipe, finetune
-    from hsjp.models import load_weights, save_checkpoint
+    from hsjp import finetune as f
+    from hsjp.models import imagenet_weights, load_weights, save_checkpoint
     from hsjp.people import crop_cache, label_share
+    recipe = dict(small=f.FinetuneRecipe(size=(96, 64), margin=1.25),
+                  paper=f.paper_hrnet if a.model == 'hrnet' else f.paper_simple_baseline,
+                  published=f.published_hrnet if a.model == 'hrnet' else f.published_simple_baseline)[a.recipe]
+    given = dict(size=a.size and tuple(a.size), epochs=a.epochs, lr=a.lr, batch=a.batch, sigma=a.sigma)
+    recipe = replace(recipe, **{k: v for k, v in given.items() if v is not None})
     train, valid = train_valid(a, True)
     few = label_share(train, a.labels, a.seed)
-    few = crop_cache(few.view(size=tuple(a.size), margin=1.25), Path(a.out)/'crops')
-    valid = crop_cache(valid.view(size=tuple(a.size)), Path(a.out)/'crops')
+    few = crop_cache(few.view(size=recipe.size, margin=recipe.margin), Path(a.out)/'crops')
+    valid = crop_cache(valid.view(size=recipe.size), Path(a.out)/'crops')
     model = network(a, len(train.skeleton.names))
-    if a.weights: print(load_weights(model, a.weights))
-    recipe = FinetuneRecipe(epochs=a.epochs, lr=a.lr, batch=a.batch, sigma=a.sigma)
+    if a.weights: print(load_weights(model, imagenet_weights(model) if a.weights == 'imagenet' else a.weights))
     print(f'{len(few):,} labelled persons of {len(train):,}, {len(valid):,} for validation', flush=True)
-    rows = finetune(few, valid, model, recipe, max(1, a.epochs//8), a.seed, workers=a.workers, device=a.device)
+    rows = f.finetune(few, valid, model, recipe, max(1, recipe.epochs//8), a.seed, workers=a.workers, device=a.device)
     pd.DataFrame(rows).to_csv(Path(a.out)/'history.csv', index=False)
     start = Path(a.weights).name if a.weights else 'random'
-    save_checkpoint(Path(a.out)/'pose.pt', model, 'pose', dict(data=str(a.data), labels=a.labels, start=start, seed=a.seed, **asdict(recipe)), size=list(a.size), names=train.skeleton.names)
+    save_checkpoint(Path(a.out)/'pose.pt', model, 'pose', dict(data=str(a.data), labels=a.labels, start=start, seed=a.seed, **asdict(recipe)), size=list(recipe.size), names=train.skeleton.names)
     print(f'weights: {Path(a.out)/"pose.pt"}')
 
 def pose_network(
@@ -158,15 +162,25 @@ def cmd_notebooks(a):
     for b in books: shutil.copy(b, target)
     print(f'{len(books)} notebooks in {target}; open them with: jupyter lab {target}')
 
+# %% ../nbs/10_cli.ipynb #3f40132d
+def cmd_export(a):
+    from hsjp.models import export_onnx
+    model, checkpoint = pose_network(a.checkpoint)
+    export_onnx(model, a.out, checkpoint['size'])
+    print(f'network: {a.out}')
+
 # %% ../nbs/10_cli.ipynb #662b3e51
 _EXAMPLES = dict(
     demo='hsjp demo\nhsjp demo --fair --seed 1 --out runs/demo-1\nhsjp demo --quick',
     pretrain='hsjp pretrain --data mannequins --out runs/puzzles\nhsjp pretrain --data photos/ --out runs/puzzles\n'
              'hsjp pretrain --data person_keypoints_train2017.json --pictures train2017 --valid person_keypoints_val2017.json --valid-pictures val2017 --recipe paper --model hrnet',
     finetune='hsjp finetune --data mannequins --labels 0.1 --weights runs/puzzles/best.pt --out runs/hsjp\n'
-             'hsjp finetune --data train.json --pictures images --valid valid.json --labels 0.1 --out runs/scratch',
+             'hsjp finetune --data train.json --pictures images --valid valid.json --labels 0.1 --out runs/scratch\n'
+             'hsjp finetune --data person_keypoints_train2017.json --pictures train2017 --valid person_keypoints_val2017.json --valid-pictures val2017 '
+             '--labels 1 --recipe published --model hrnet --weights imagenet',
     evaluate='hsjp evaluate runs/hsjp/pose.pt runs/scratch/pose.pt --data valid.json --pictures images',
     predict='hsjp predict runs/hsjp/pose.pt person1.jpg person2.jpg --out runs/poses',
+    export='hsjp export runs/hsjp/pose.pt --out pose.onnx',
     notebooks='hsjp notebooks lessons')
 
 def parser():
@@ -206,13 +220,15 @@ def parser():
     c.add_argument('--resume', action='store_true', help='go on from last.pt in --out')
     c = add('finetune', cmd_finetune, 'Train a pose network with a share of the labels, from scratch or from puzzle weights.', 'runs/finetune')
     data(c, 'or a COCO-format json'); training(c)
-    c.add_argument('--weights', help='checkpoint to start from (default: random weights)')
+    c.add_argument('--recipe', choices=['small', 'paper', 'published'], default='small',
+                   help="small sizes and gentle augmentation (default); the paper's section 4.2; or the published code of --model")
+    c.add_argument('--weights', help="checkpoint to start from, or 'imagenet' (default: random weights)")
     c.add_argument('--labels', type=float, default=.1, help='share of the labelled pictures (default: 0.1)')
-    c.add_argument('--size', type=int, nargs=2, default=[96, 64], metavar=('H', 'W'), help='of the input in pixels multiples of 32 (default: 96 64)')
-    c.add_argument('--epochs', type=int, default=40, help='default: 40')
-    c.add_argument('--lr', type=float, default=1e-3, help='peak learning rate (default: 0.001)')
-    c.add_argument('--batch', type=int, default=16, help='default: 16')
-    c.add_argument('--sigma', type=float, default=1.5, help='of the targets, in heatmap pixels (default: 1.5)')
+    c.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help="of the input in pixels, multiples of 32 (default: the recipe's; small: 96 64)")
+    c.add_argument('--epochs', type=int, help="default: the recipe's")
+    c.add_argument('--lr', type=float, help="peak learning rate (default: the recipe's)")
+    c.add_argument('--batch', type=int, help="default: the recipe's")
+    c.add_argument('--sigma', type=float, help="of the targets, in heatmap pixels (default: the recipe's)")
     c = add('evaluate', cmd_evaluate, 'COCO AP of one or more checkpoints, in ground-truth boxes.', 'runs/evaluate')
     c.add_argument('checkpoints', nargs='+', help='pose networks, from hsjp finetune or demo')
     data(c, 'or a COCO-format json')
@@ -223,6 +239,9 @@ def parser():
     c.add_argument('pictures', nargs='+', help='picture files')
     c.add_argument('--pad', type=float, default=1., help='window over picture (default: 1)')
     c.add_argument('--threshold', type=float, default=.2, help='draw keypoints whose score is above (default: 0.2)')
+    c = add('export', cmd_export, 'Write a pose network as ONNX, from pictures to keypoints, for other runtimes.')
+    c.add_argument('checkpoint', help='pose network, from hsjp finetune or demo')
+    c.add_argument('--out', default='pose.onnx', help='file to write (default: pose.onnx)')
     c = add('notebooks', cmd_notebooks, 'Copy the lessons to a folder.')
     c.add_argument('folder', help='made if missing')
     return p

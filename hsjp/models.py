@@ -6,10 +6,10 @@
 __all__ = ['MEAN', 'STD', 'normalise', 'denormalise', 'layers', 'PoseNet', 'init_weights', 'new_head', 'SimpleBaseline',
            'simple_baseline', 'conv_bn', 'blocks', 'fuse_path', 'Exchange', 'transition', 'HRNet', 'hrnet',
            'build_model', 'replace_head', 'save_checkpoint', 'load_checkpoint', 'LoadReport', 'load_weights',
-           'freeze_upto']
+           'imagenet_weights', 'freeze_upto', 'export_onnx']
 
 # %% ../nbs/05_models.ipynb #92c92cd8
-import os, re
+import copy, os, re
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
@@ -21,6 +21,8 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from .heatmap import decode_heatmaps
 
 # %% ../nbs/05_models.ipynb #978d89ff
 MEAN, STD = (.485, .456, .406), (.229, .224, .225)  # of ImageNet, in RGB order
@@ -381,6 +383,18 @@ def load_weights(
     if 'final_layer.weight' in moved: model.grid, model.task = grid, task
     return LoadReport(list(moved), [k for k in target if k not in moved], skipped, grid or model.grid, bgr)
 
+# %% ../nbs/05_models.ipynb #cc542436
+def imagenet_weights(
+    model,  # a `SimpleBaseline`, or an `HRNet` of width 18, 30, 32, 40, 44, 48 or 64 (needs timm)
+):          # a state dict for `load_weights`
+    "Weights trained to classify ImageNet for the model's trunk, downloaded where they are not yet in torch's cache"
+    config = model.config
+    if config['name'] == 'simple_baseline': return torchvision.models.get_model(f"resnet{config['depth']}", weights='IMAGENET1K_V1').state_dict()
+    _check(config['width'] in (18, 30, 32, 40, 44, 48, 64), 'width', config['width'], '18, 30, 32, 40, 44, 48 or 64, for which there are ImageNet weights')
+    try: import timm
+    except ImportError: raise ValueError('timm is not installed, expected it for the ImageNet weights of an HRNet: pip install timm') from None
+    return timm.create_model(f"hrnet_w{config['width']}", pretrained=True).state_dict()
+
 # %% ../nbs/05_models.ipynb #6be0b1c2
 def freeze_upto(
     model,  # a `SimpleBaseline` or an `HRNet`, changed in place
@@ -392,3 +406,29 @@ def freeze_upto(
     for m in sum(layers(model)[:layer+1], []): m.requires_grad_(False)
     model.frozen = layer
     return model.train(model.training)
+
+# %% ../nbs/05_models.ipynb #605f0d4c
+class _Keypoints(nn.Module):
+    "What is exported: from pictures in [0, 1] to heatmaps, points in input pixels, scores"
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.shift = model, 0. if model.grid == 'half-pixel' else .5 - model.stride/2
+    def forward(self, images):
+        heatmaps = self.model(normalise(images))
+        points, scores = decode_heatmaps(heatmaps, stride=self.model.stride)
+        return heatmaps, points + self.shift, scores
+
+def export_onnx(
+    model,  # a `SimpleBaseline` or an `HRNet`, left as it is
+    path,   # of the file to write
+    size,   # (H, W) of the input in pixels, multiples of 32
+):
+    "Write the network as ONNX: `images` (B, C, H, W) in [0, 1] -> `heatmaps`, `points` (B, K, 2), `scores` (B, K), for any B"
+    try: import onnx, onnxscript
+    except ImportError as e: raise ValueError(f"{e.name} is not installed, expected it for the export: pip install 'hsjp[export]'") from None
+    images = torch.zeros(2, model.config['in_channels'], *size)
+    whole = _Keypoints(copy.deepcopy(model).cpu().float()).eval()
+    whole(images)  # refuses a wrong size, and makes the statistics of `normalise` before tracing could
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(whole, (images,), path, input_names=['images'], output_names=['heatmaps', 'points', 'scores'],
+                      dynamic_shapes=({0: torch.export.Dim('batch')},), external_data=False, dynamo=True, verbose=False)

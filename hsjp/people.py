@@ -21,16 +21,21 @@ class Skeleton:
     "Names, limbs, mirror pairs and OKS sigmas of a keypoint set"
     names:list # K keypoint names
     limbs:list # pairs of keypoint numbers, from 0
-    pairs:list=None # pairs of numbers that swap when a picture is mirrored; None: those named left... and right...
+    pairs:list=None # pairs of numbers that swap when a picture is mirrored; None: those named left... and right..., or L_... and R_...
     sigmas:list=None # K OKS sigmas; None: 0.07 each, with a warning
+    upper:list=None # numbers of the upper body's keypoints, for half-body crops; None: whole bodies only
     def __post_init__(self):
         if self.pairs is None:
             where = {n: i for i, n in enumerate(self.names)}
-            self.pairs = [(i, where[n.replace('left', 'right')]) for n, i in where.items() if 'left' in n and n.replace('left', 'right') in where]
+            self.pairs = [(i, where[n.replace(*side)]) for n, i in where.items() for side in (('left', 'right'), ('Left', 'Right'), ('L_', 'R_'))
+                          if side[0] in n and n.replace(*side) in where]
         if self.sigmas is None:
             warnings.warn(f'no OKS sigmas known for {self.names[:3]}...; 0.07 is used for every keypoint')
             self.sigmas = [.07]*len(self.names)
         if len(self.sigmas) != len(self.names): raise ValueError(f'sigmas has {len(self.sigmas)} values; expected one for each of the {len(self.names)} names')
+        for what, numbers in dict(limbs=sum(map(list, self.limbs), []), pairs=sum(map(list, self.pairs), []), upper=self.upper or []).items():
+            wrong = [i for i in numbers if not 0 <= i < len(self.names)]
+            if wrong: raise ValueError(f'{what} names keypoint {wrong[0]}; expected numbers from 0 to {len(self.names)-1}')
     @property
     def flip(self): # (K,) int64
         "The keypoint that each becomes when the picture is mirrored"
@@ -49,7 +54,8 @@ class Skeleton:
 COCO = Skeleton(
     names='nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle'.split(),
     limbs=[(15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)],
-    sigmas=[.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089])
+    sigmas=[.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089],
+    upper=list(range(11)))
 
 # %% ../nbs/03_people.ipynb #fffe811f
 def windows(

@@ -1,10 +1,11 @@
 "The commands on small data: what they leave, and how they refuse"
 import json
-import pandas as pd, pytest
+import pandas as pd, pytest, torch
 from PIL import Image
 from hsjp.cli import main
+from hsjp.evaluate import predict_batch
 from hsjp.models import load_checkpoint
-from hsjp.people import mannequins
+from hsjp.people import COCO, mannequins
 
 @pytest.fixture(scope='module')
 def small(tmp_path_factory):
@@ -35,6 +36,25 @@ def test_checkpoints_say_how_they_were_made(trained):
     assert checkpoint['task'] == 'pose' and checkpoint['recipe']['start'] == 'best.pt' and checkpoint['recipe']['labels'] == 1
     assert load_checkpoint(trained/'puzzles'/'best.pt')[1]['recipe']['stages'][0]['n'] == 2
 
+@pytest.mark.parametrize('words, want', [
+    (['--recipe', 'published', '--model', 'hrnet', '--width', '4'], dict(normal=True, half_body=.3, affine=[45, .35, 0], drops=[170/210, 200/210])),
+    (['--recipe', 'published'], dict(normal=True, half_body=0., affine=[40, .3, 0], drops=[90/140, 120/140])),
+    (['--recipe', 'paper'], dict(normal=False, half_body=0., affine=[45, .35, 0], sigma=2.))])
+def test_finetune_by_recipe(words, want, small, tmp_path):
+    "The recipe goes with --model, what is given on the line wins, and the checkpoint says it all"
+    line = ['finetune', '--data', str(small/'people.json'), '--labels', '1', '--size', '64', '64', '--epochs', '1', '--batch', '4', '--out', str(tmp_path)]
+    assert main([*line, *words]) == 0
+    recipe = load_checkpoint(tmp_path/'pose.pt')[1]['recipe']
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()}
+    assert {k: plain[k] for k in want} == want and (plain['size'], plain['epochs'], plain['batch'], plain['lr'], plain['margin']) == ([64, 64], 1, 4, 1e-3, 1.75)
+
+def test_export_finds_the_same_keypoints(trained, tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    assert main(['export', str(trained/'hsjp'/'pose.pt'), '--out', str(tmp_path/'pose.onnx')]) == 0
+    images, model = torch.rand(3, 3, 64, 64), load_checkpoint(trained/'hsjp'/'pose.pt')[0].eval()
+    _, points, _ = onnxruntime.InferenceSession(tmp_path/'pose.onnx').run(None, {'images': images.numpy()})
+    assert abs(points - predict_batch(model, images, COCO, flip_test=False)[0].numpy()).max() < 1e-3
+
 def test_evaluate_gives_one_table(small, trained):
     pose = str(trained/'hsjp'/'pose.pt')
     assert main(['evaluate', pose, pose, '--data', str(small/'people.json'), '--out', str(trained/'e')]) == 0
@@ -60,6 +80,7 @@ def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
     (['finetune', '--weights', 'nowhere.pt'], 'nowhere.pt'),
     (['evaluate', 'nowhere.pt'], 'nowhere.pt'),
     (['predict', '{puzzles}', 'x.jpg'], 'expected a pose network'),
+    (['export', '{puzzles}'], 'expected a pose network'),
     (['predict', '{pose}', 'x.jpg'], 'no such picture')])
 def test_bad_input_ends_with_a_sentence(words, sentence, trained, tmp_path, capsys):
     words = [w.format(puzzles=trained/'puzzles'/'best.pt', pose=trained/'hsjp'/'pose.pt') for w in words]
@@ -73,7 +94,7 @@ def test_json_that_is_none(tmp_path, capsys):
         assert main(['pretrain', '--data', str(tmp_path/'x.json'), '--out', str(tmp_path/'o')]) == 2
         assert sentence in capsys.readouterr().err
 
-@pytest.mark.parametrize('command', 'demo pretrain finetune evaluate predict notebooks'.split())
+@pytest.mark.parametrize('command', 'demo pretrain finetune evaluate predict export notebooks'.split())
 def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit) as e: main([command, '--help'])
     assert e.value.code == 0 and 'examples:' in capsys.readouterr().out

@@ -1,5 +1,5 @@
 "Networks against published names and other people's networks, and all that may happen to their weights"
-import os, pickle
+import os, pickle, sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,10 @@ import pytest, torch, torchvision
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
+from hsjp.evaluate import predict, predict_batch
+from hsjp.finetune import pose_learner
 from hsjp.models import *
+from hsjp.people import COCO, PersonDataset, Skeleton
 
 GOLDEN = Path(__file__).parents[2]/'shared'/'golden'
 
@@ -205,6 +208,58 @@ def test_our_checkpoint_brings_its_grid(tiny, tmp_path):
     load_weights(tiny, tmp_path/'a.pth', head=True)
     assert (tiny.grid, tiny.task) == ('index', 'pose')
     assert replace_head(tiny, 9) is tiny and (tiny.grid, tiny.task, tiny.config['n_out']) == ('half-pixel', None, 9)
+
+def test_a_puzzle_becomes_a_pose_network_by_a_fresh_head_only():
+    model = simple_baseline(16, depth=18)                                       # N = 4, K = 16
+    model.task = 'jigsaw'
+    one = PersonDataset(['x.png'], [(0, 0, 9, 9)], Skeleton([f'k{i}' for i in range(16)], [], [], [.1]*16), np.zeros((1, 16, 2)), np.ones((1, 16)))
+    with pytest.raises(ValueError, match='solves puzzles'): pose_learner(one, one, model)
+    with pytest.raises(ValueError, match='solves puzzles'): predict(model, one)
+    assert pose_learner(one, one, replace_head(model, 16), device='cpu').model.task == 'pose'
+
+def test_imagenet_weights(monkeypatch, tmp_path):
+    "Asked for by the right names, without a download; they move as a file does"
+    asked = []
+    def resnet(name, weights): asked.append((name, weights)); return getattr(torchvision.models, name)()
+    monkeypatch.setattr(torchvision.models, 'get_model', resnet)
+    model = simple_baseline(5, depth=34)
+    torch.save(imagenet_weights(model), tmp_path/'resnet34.pth')
+    assert asked == [('resnet34', 'IMAGENET1K_V1')]
+    assert {n.split('.')[0] for n in load_weights(model, tmp_path/'resnet34.pth').missing} == {'deconv_layers', 'final_layer'}
+    with pytest.raises(ValueError, match='width is 4'): imagenet_weights(hrnet(5, width=4))
+    timm = pytest.importorskip('timm')
+    create = timm.create_model
+    monkeypatch.setattr(timm, 'create_model', lambda name, pretrained: asked.append((name, pretrained)) or create(name))
+    model = hrnet(5, width=18)
+    assert load_weights(model, imagenet_weights(model)).missing == ['final_layer.weight', 'final_layer.bias'] and asked[-1] == ('hrnet_w18', True)
+
+# leaving Python
+
+def check_onnx(model, tmp_path, grids):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    stir(model).train()
+    for grid in grids:
+        model.grid = grid
+        export_onnx(model, tmp_path/'new'/f'{grid}.onnx', (96, 64))
+        session = onnxruntime.InferenceSession(tmp_path/'new'/f'{grid}.onnx')
+        assert model.training                                                   # left as it was
+        for batch in (1, 5):
+            images = torch.rand(batch, 3, 96, 64)
+            heatmaps, points, scores = session.run(None, {'images': images.numpy()})
+            ours, _ = predict_batch(model.eval(), images, COCO, flip_test=False)
+            assert heatmaps.shape == (batch, 17, 24, 16) and np.abs(points - ours.numpy()).max() < 1e-3
+            model.train()
+    assert set(os.listdir(tmp_path/'new')) == {f'{g}.onnx' for g in grids}         # one file each, weights inside
+
+def test_onnx_simple_baseline(tmp_path): check_onnx(simple_baseline(17, depth=18), tmp_path, ('half-pixel', 'index'))
+
+@pytest.mark.slow
+def test_onnx_hrnet(tmp_path): check_onnx(hrnet(17, width=8), tmp_path, ('half-pixel',))
+
+def test_onnx_says_what_is_missing(tiny, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match='size of x is'): export_onnx(tiny, tmp_path/'a.onnx', (100, 64))
+    monkeypatch.setitem(sys.modules, 'onnxscript', None)
+    with pytest.raises(ValueError, match=r"onnxscript is not installed, expected .* pip install 'hsjp\[export\]'"): export_onnx(tiny, tmp_path/'a.onnx', (64, 64))
 
 # checkpoints
 
