@@ -8,6 +8,7 @@ __all__ = ['random_affine', 'compose', 'move_points', 'inside', 'warp', 'ColourA
 
 # %% ../nbs/04_augment.ipynb #44572142
 import math
+from functools import partial
 import torch, torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from .jigsaw import check_n, durstenfeld, patch_centres, shuffle_patches
@@ -52,22 +53,18 @@ def inside(
     "1 where 0 <= x < W and 0 <= y < H"
     return ((points >= 0) & (points < torch.tensor([size[1], size[0]], device=points.device))).all(-1).float()
 
-def _unit(size, like):
-    "(3, 3): pixels of a picture from grid_sample's coordinates, -1 at its left and top edge, 1 at the others"
-    h, w = size
-    return torch.tensor([[w/2, 0, w/2], [0, h/2, h/2], [0, 0, 1]], device=like.device, dtype=like.dtype)
-
 def warp(
     images, # (B, C, H, W) float
     matrix, # (B, 2, 3) from pixels of the images to pixels of the result
     size # (H, W) of the result in pixels
 ): # (B, C, *size), black outside
     "Pictures through affine maps: one bilinear resampling"
-    last = torch.tensor([0., 0., 1.], device=matrix.device).expand(len(matrix), 1, 3)
-    back = torch.linalg.inv_ex(torch.cat([matrix, last], 1))[0]
-    theta = torch.linalg.inv_ex(_unit(images.shape[-2:], matrix))[0] @ back @ _unit(size, matrix)
-    grid = F.affine_grid(theta[:, :2], [len(images), images.shape[1], *size], align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    tensor = partial(torch.tensor, device=matrix.device)
+    back = torch.linalg.inv_ex(torch.cat([matrix, tensor([0., 0., 1.]).expand(len(matrix), 1, 3)], 1))[0][:, :2]
+    back = back*tensor([[2/images.shape[-1]], [2/images.shape[-2]]]) - tensor([0., 0., 1.])    # grid_sample's coordinates: -1 at the left edge, 1 at the right
+    y, x = (torch.arange(s, device=matrix.device) + .5 for s in size)
+    across, down = back[..., :1]*x, back[..., 1:2]*y + back[..., 2:]                          # (B, 2, W) and (B, 2, H): their sum is the grid
+    return F.grid_sample(images, (across[:, :, None] + down[..., None]).permute(0, 2, 3, 1), align_corners=False)
 
 # %% ../nbs/04_augment.ipynb #af85621b
 _GREY = torch.tensor([.299, .587, .114])
@@ -115,7 +112,9 @@ class ColourAugment:
             width = sigma[blurred, None].expand(-1, 2)*x.shape[-1]/224
             side = 2*math.ceil(3*self.blur[1]*x.shape[-1]/224) + 1
             x[blurred] = gaussian_blur2d(x[blurred], (side, side), width.clamp(min=.05), 'reflect')
-        return torch.where(solarised[:, None, None, None] & (x >= .5), 1-x, x)
+        solarised = solarised.nonzero()[:, 0]
+        if len(solarised): x[solarised] = torch.where(x[solarised] < .5, x[solarised], 1 - x[solarised])
+        return x
     def __call__(self,
         x, # (B, 3, H, W) float RGB in [0, 1]
         generator=None # torch.Generator on x's device
@@ -180,11 +179,9 @@ class JigsawBatch(RandomStep):
         slots = self._slots(crops, ids)
         parts, centres = [shuffle_patches(canvas, slots, self.n)], patch_centres(slots, self.n, self.size)
         if self.original: parts.append(canvas)
-        parts = [to_float(p) for p in parts]
         rng = self._rng(crops.device)
-        if self.colour:
-            draws = self.colour.draw(len(crops), rng, crops.device)
-            parts = [self.colour.apply(p, draws) for p in parts]
+        draws = self.colour.draw(len(crops), rng, crops.device) if self.colour else None
+        parts = [self.colour.apply(to_float(p), draws) if self.colour else to_float(p) for p in parts]
         fit = torch.eye(2, 3, device=crops.device).repeat(len(crops), 1, 1)*(self.size/side)
         move = fit
         if any(self.affine):
@@ -192,7 +189,7 @@ class JigsawBatch(RandomStep):
             centres, move = move_points(centres, m), compose(m, fit)
         same = side == self.size
         parts = [p if same and f is fit else warp(p, f, (self.size, self.size)) for p, f in zip(parts, (move, fit))]
-        return torch.cat(parts, 1), centres, inside(centres, (self.size, self.size))
+        return torch.cat(parts, 1) if self.original else parts[0], centres, inside(centres, (self.size, self.size))
     def show(self, images, centres, mask, axs, preds=None):
         "Draw puzzles, and predicted peaks where there are some, into axes"
         for i, ax in enumerate(axs):
