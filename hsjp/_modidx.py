@@ -21,6 +21,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hsjp.augment.RandomStep._rng': ('augment.html#randomstep._rng', 'hsjp/augment.py'),
                               'hsjp.augment.RandomStep.reseed': ('augment.html#randomstep.reseed', 'hsjp/augment.py'),
                               'hsjp.augment.compose': ('augment.html#compose', 'hsjp/augment.py'),
+                              'hsjp.augment.gaussian_blur': ('augment.html#gaussian_blur', 'hsjp/augment.py'),
                               'hsjp.augment.inside': ('augment.html#inside', 'hsjp/augment.py'),
                               'hsjp.augment.move_points': ('augment.html#move_points', 'hsjp/augment.py'),
                               'hsjp.augment.random_affine': ('augment.html#random_affine', 'hsjp/augment.py'),
