@@ -7,6 +7,7 @@ __all__ = ['gaussian_heatmaps', 'sigma_bound', 'decode_heatmaps', 'masked_mse', 
 
 # %% ../nbs/01_heatmap.ipynb #0fab1c88
 import torch
+from .jigsaw import check_n, check_points
 
 # %% ../nbs/01_heatmap.ipynb #76f998e7
 def gaussian_heatmaps(
@@ -15,8 +16,14 @@ def gaussian_heatmaps(
     sigma, # standard deviation in heatmap pixels, see `sigma_bound`
     stride=4 # input pixels a heatmap pixel; 4 in both networks
 ): # (B, K, H, W) float, 1 at the point's exact place
-    "Unnormalised Gaussians at the points (paper, eq. 1)"
-    bell = lambda p, length: torch.exp((torch.arange(length, device=p.device) + .5 - p[..., None]/stride).square()/(-2*sigma**2))
+    "Unnormalised Gaussians at the points (paper, eq. 1); a ValueError names points that are not finite"
+    check_points(points)
+    if sigma <= 0: raise ValueError(f'sigma is {sigma}; expected a width above 0, in heatmap pixels')
+    return _draw(points, size, sigma, stride)
+
+def _draw(points, size, sigma, stride):
+    "`gaussian_heatmaps` without its checks"
+    bell = lambda p, length: torch.exp(((torch.arange(length, device=p.device) + .5 - p[..., None]/stride).square()/(-2*sigma**2)).clamp(min=-43))
     return bell(points[..., 1], size[0])[..., :, None]*bell(points[..., 0], size[1])[..., None, :]
 
 # %% ../nbs/01_heatmap.ipynb #7b785d63
@@ -25,6 +32,7 @@ def sigma_bound(
     heatmap_size # side of the heatmap in heatmap pixels: 56 for an input of 224
 ): # in heatmap pixels
     "The paper's upper bound on sigma, half a patch divided by three (section 3.1)"
+    check_n(n)
     return heatmap_size/(6*n)
 
 # %% ../nbs/01_heatmap.ipynb #5e78059b
@@ -74,6 +82,7 @@ def masked_mse(
     reduction='mean' # 'mean': one number; 'none': one a picture, (B,); 'sum': the sum of those
 ):
     "Mean squared error over B*K*H*W, masked channels included in the denominator (paper, eq. 2)"
+    if not len(target) or mask.shape != target.shape[:2]: raise ValueError(f'mask has shape {tuple(mask.shape)}; expected {tuple(target.shape[:2])}, at least one picture')
     each = ((pred - target).square().mean((2, 3))*mask).mean(1)
     return each if reduction == 'none' else getattr(each, reduction)()
 
@@ -89,7 +98,7 @@ class HeatmapLoss:
         points, # (B, K, 2) in input pixels
         mask # (B, K)
     ):
-        target = gaussian_heatmaps(points, pred.shape[-2:], self.sigma, self.stride)
+        target = _draw(points, pred.shape[-2:], self.sigma, self.stride)
         return masked_mse(pred.float(), target, mask, self.reduction)
     def decodes(self,
         pred # (B, K, H, W) heatmaps

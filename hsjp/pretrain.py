@@ -23,6 +23,7 @@ from fastcore.imports import IN_NOTEBOOK
 from fastai.optimizer import OptimWrapper
 from .augment import ColourAugment, JigsawBatch
 from .heatmap import HeatmapLoss, decode_heatmaps, sigma_bound
+from .jigsaw import check_points
 from .models import denormalise, normalise, replace_head, save_checkpoint
 
 # %% ../nbs/06_pretrain.ipynb #16734eab
@@ -79,6 +80,8 @@ def jigsaw_precision(
     eps # a patch is found if its peak is closer than this, in input pixels
 ): # float
     "The share of puzzles with every patch found (paper, eq. 3-5)"
+    check_points(points); check_points(centres, 'centres')
+    if points.shape != centres.shape: raise ValueError(f'points has shape {tuple(points.shape)}; expected that of centres, {tuple(centres.shape)}')
     return ((points - centres).norm(dim=-1) < eps).all(1).float().mean().item()
 
 class JigsawPrecision(Metric):

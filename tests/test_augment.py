@@ -1,8 +1,9 @@
 "Points and pixels move together; what is drawn is repeatable; colours stay colours"
 import pytest, torch
 from hypothesis import given, settings, strategies as st
-from hsjp.augment import ColourAugment, JigsawBatch, PoseBatch, move_points, random_affine, warp
-from hsjp.jigsaw import patch_centres, reassemble
+from torchvision.transforms import v2
+from hsjp.augment import ColourAugment, JigsawBatch, PoseBatch, gaussian_blur, move_points, random_affine, warp
+from hsjp.jigsaw import patch_centres, shuffle_patches
 from hsjp.people import COCO
 
 def blobs(points, h, w, width=2.5):
@@ -15,24 +16,28 @@ def centroid(maps):
     return torch.stack([x, y], -1)/maps.sum((2, 3))[..., None]
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), h=st.sampled_from((96, 128)), w=st.sampled_from((96, 128)))
+@given(seed=st.integers(0, 10_000), h=st.sampled_from((160, 224)), w=st.sampled_from((160, 224)))
 def test_dots_follow_the_matrix(seed, h, w):
     g = torch.Generator().manual_seed(seed)
     p = torch.rand(4, 1, 2, generator=g)*8 + torch.tensor([w/2-4, h/2-4])
     m = random_affine(4, (h, w), (45, .35, .1), g)
-    moved = warp(blobs(p, h, w, 4.), m, (h, w))
+    moved = warp(blobs(p, h, w, 6.), m, (h, w))
     assert (centroid(moved) - move_points(p, m)).abs().max() < .01
 
-@pytest.mark.parametrize('side', (96, 100, 131))
-def test_puzzle_centres_lie_on_their_patches(side):
-    n, P = 2, side//2
-    dots = torch.stack([blobs(torch.tensor([[(c+.5)*P, (r+.5)*P]]), 2*P, 2*P)[0] for r in range(2) for c in range(2)])
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), side=st.integers(160, 300))
+def test_puzzle_centres_lie_on_their_patches(seed, side):
+    P, width = side//2, side/40
+    dots = torch.stack([blobs(torch.tensor([[(c+.5)*P, (r+.5)*P]]), 2*P, 2*P, width)[0] for r in range(2) for c in range(2)])
     for i in range(4):                                       # only patch i carries a dot
         crop = torch.zeros(1, 3, side, side)
         edge = (side - 2*P)//2
         crop[..., edge:edge+2*P, edge:edge+2*P] = dots[i]
-        puzzle, centres, mask = JigsawBatch(n, 96, colour=None, affine=(30, .1, .02), seed=side+i)(crop)
-        assert mask.all() and (centroid(puzzle[:, :1])[0, 0] - centres[0, i]).norm() < .02
+        puzzle, centres, mask = JigsawBatch(2, 224, colour=None, seed=seed)(crop)
+        assert torch.equal(mask, ((centres >= 0) & (centres < 224)).all(-1).float())
+        x, y = centres[0, i].tolist()
+        if 40 < min(x, y) and max(x, y) < 184:               # the whole dot is inside
+            assert (centroid(puzzle[:, :1])[0, 0] - centres[0, i]).norm() < .01
 
 def test_same_seed_same_puzzles_and_reseeding():
     x = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8)
@@ -49,10 +54,13 @@ def test_evaluation_does_not_depend_on_the_batch():
     parts = [step(x[i:i+1], torch.tensor([10+i])) for i in range(6)]
     assert torch.equal(whole[0], torch.cat([p[0] for p in parts]))
 
-def test_unaugmented_puzzle_is_a_copy():
-    x = torch.randint(0, 255, (3, 3, 60, 60), dtype=torch.uint8)
-    puzzle, centres, mask = JigsawBatch(5, 60, colour=None, affine=(0, 0, 0), seed=1)(x)
-    assert torch.equal(reassemble(puzzle, centres, 5), x/255) and mask.all()
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(1, 16), patch=st.integers(4, 9), train=st.booleans(), seed=st.integers(0, 99))
+def test_unaugmented_puzzle_is_a_copy(n, patch, train, seed):
+    x = torch.randint(0, 255, (3, 3, n*patch, n*patch), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    puzzle, centres, mask = JigsawBatch(n, n*patch, train, None, (0, 0, 0), seed=seed)(x)
+    slots = (centres[..., 1]//patch*n + centres[..., 0]//patch).long()
+    assert torch.equal(puzzle, shuffle_patches(x, slots, n)/255) and torch.equal(centres, patch_centres(slots, n, n*patch)) and mask.all()
 
 def test_original_goes_along():
     x = torch.randint(0, 255, (2, 3, 96, 96), dtype=torch.uint8)
@@ -71,6 +79,25 @@ def test_flip_there_and_back():
     back = torch.stack([96 - p[..., 0], p[..., 1]], -1)[:, COCO.flip]
     assert (back - points).abs().max() < .01 and (image.flip(-1) - crops/255).abs().max() < 1e-4
 
+def test_blur_is_torchvisions_inside_and_keeps_flat_pictures():
+    x, sigma = torch.rand(3, 3, 40, 56), torch.tensor([.1, 1., 2.])
+    y = gaussian_blur(x, sigma)
+    for i, s in enumerate(sigma.tolist()):
+        assert (y[i] - v2.functional.gaussian_blur(x[i], 21, s))[:, 10:-10, 10:-10].abs().max() < 1e-5
+    assert (gaussian_blur(torch.full_like(x, .3), sigma) - .3).abs().max() < 1e-6
+
+def test_solarise_and_blur_touch_only_those_drawn():
+    x, aug = torch.rand(4, 3, 32, 32), ColourAugment(p_jitter=0, p_grey=0, p_blur=0, p_solarise=0)
+    draws = list(aug.draw(4))
+    draws[4], draws[5] = torch.tensor([0., 7., 0., 0.]), torch.tensor([False, False, True, False])
+    y = aug.apply(x.clone(), draws)
+    assert torch.allclose(y[[0, 3]], x[[0, 3]], atol=1e-5) and torch.allclose(y[2], torch.where(x[2] < .5, x[2], 1 - x[2]), atol=1e-5)
+    assert (y[1] - x[1]).abs().max() > .01
+
 @pytest.mark.parametrize('crop', (torch.zeros(1, 3, 10, 12), torch.zeros(0, 3, 12, 12), torch.zeros(3, 12, 12)))
 def test_bad_crops_are_named(crop):
     with pytest.raises(ValueError, match='crops have shape'): JigsawBatch(3, 96)(crop)
+
+@pytest.mark.parametrize('n', (0, 17, 2.5, True))
+def test_bad_n_is_named(n):
+    with pytest.raises(ValueError, match=f'n is {n}; expected .* 1 to 16'): JigsawBatch(n, 96)

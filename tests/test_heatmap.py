@@ -1,7 +1,7 @@
 "Heatmaps against the paper's formulas in double precision; decoding of exact Gaussians"
 import numpy as np, pytest, torch
 from hypothesis import given, settings, strategies as st
-from hsjp.heatmap import HeatmapLoss, decode_heatmaps, gaussian_heatmaps, masked_mse
+from hsjp.heatmap import HeatmapLoss, decode_heatmaps, gaussian_heatmaps, masked_mse, sigma_bound
 
 @settings(max_examples=40, deadline=None)
 @given(h=st.integers(3, 64), w=st.integers(3, 64), sigma=st.floats(.6, 4), seed=st.integers(0, 99))
@@ -31,3 +31,16 @@ def test_a_flat_map_decodes_to_a_finite_point():
 
 def test_unknown_method_is_named():
     with pytest.raises(ValueError, match="'dark'"): decode_heatmaps(torch.zeros(1, 1, 8, 8), 'softmax')
+
+def test_no_denormals_far_from_the_point():
+    maps = gaussian_heatmaps(torch.tensor([[[2., 2.], [-50., 500.]]]), (56, 56), 1.)
+    assert maps.min() >= torch.finfo(torch.float32).tiny and maps[0, 1].max() < 1e-15
+
+@pytest.mark.parametrize('call,word', [
+    (lambda: gaussian_heatmaps(torch.full((1, 2, 2), torch.nan), (8, 8), 1.), r'points\[0, 0\] is \[nan, nan\]; expected finite'),
+    (lambda: gaussian_heatmaps(torch.zeros(0, 2, 2), (8, 8), 1.), 'at least one picture'),
+    (lambda: gaussian_heatmaps(torch.zeros(1, 2, 2), (8, 8), 0.), 'sigma is 0'),
+    (lambda: masked_mse(torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8), torch.ones(1, 3)), r'mask has shape \(1, 3\)'),
+    (lambda: sigma_bound(17, 56), 'n is 17')])
+def test_bad_input_is_named(call, word):
+    with pytest.raises(ValueError, match=word): call()

@@ -47,6 +47,10 @@ def test_reassemble_a_size_that_n_does_not_divide():
     (lambda: puzzle_size(224, 0), '1 to 16'),
     (lambda: puzzle_size(224, 2.5), '1 to 16'),
     (lambda: reassemble(torch.zeros(1, 3, 8, 8), torch.full((1, 4, 2), torch.nan), 2), 'NaN'),
+    (lambda: reassemble(torch.zeros(1, 3, 8, 8), torch.zeros(1, 9, 2), 2), 'expected'),
+    (lambda: reassemble(torch.zeros(1, 3, 8, 9), torch.zeros(1, 4, 2), 2), 'square'),
+    (lambda: shuffle_patches(torch.zeros(2, 3, 8, 8), torch.zeros(1, 4).long(), 2), 'one for each of the 2'),
+    (lambda: patch_centres(torch.zeros(0, 4).long(), 2, 224), 'at least one'),
     (lambda: durstenfeld(0, 4), 'at least one')])
 def test_bad_input_is_named(call, word):
     with pytest.raises(ValueError, match=word): call()
