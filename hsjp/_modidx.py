@@ -37,6 +37,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                           'hsjp.cli.cmd_predict': ('cli.html#cmd_predict', 'hsjp/cli.py'),
                           'hsjp.cli.cmd_pretrain': ('cli.html#cmd_pretrain', 'hsjp/cli.py'),
                           'hsjp.cli.device_name': ('cli.html#device_name', 'hsjp/cli.py'),
+                          'hsjp.cli.evaluation_boxes': ('cli.html#evaluation_boxes', 'hsjp/cli.py'),
                           'hsjp.cli.load_persons': ('cli.html#load_persons', 'hsjp/cli.py'),
                           'hsjp.cli.main': ('cli.html#main', 'hsjp/cli.py'),
                           'hsjp.cli.network': ('cli.html#network', 'hsjp/cli.py'),

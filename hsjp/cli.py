@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['load_persons', 'train_valid', 'device_name', 'network', 'cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'pose_network',
-           'cmd_evaluate', 'cmd_predict', 'cmd_notebooks', 'cmd_export', 'parser', 'main']
+           'evaluation_boxes', 'cmd_evaluate', 'cmd_predict', 'cmd_notebooks', 'cmd_export', 'parser', 'main']
 
 # %% ../nbs/10_cli.ipynb #85920f33
 import argparse, json, shutil, sys, warnings
@@ -106,31 +106,47 @@ def pose_network(
     if checkpoint['task'] != 'pose': raise ValueError(f'{path} solves puzzles; expected a pose network, made from it by hsjp finetune')
     return model, checkpoint
 
+def evaluation_boxes(a): # PersonDataset
+    "The boxes that --boxes names, in the pictures of --data"
+    from hsjp.evaluate import coco_pictures, detect, detections, fasterrcnn
+    if a.boxes == 'gt': return load_persons(a.data, a.pictures, 'valid', labelled=True)
+    beside = Path(a.data).parent/'images'
+    pictures = load_persons(a.data, None, 'valid') if a.data == 'mannequins' else coco_pictures(a.data, a.pictures or (beside if beside.is_dir() else Path(a.data).parent))
+    if Path(a.boxes).suffix == '.json': return detections(pictures, a.boxes)
+    found = detect(pictures, fasterrcnn('DEFAULT' if a.boxes == 'fasterrcnn' else a.boxes, device=a.device), 'Faster R-CNN')
+    (Path(a.out)/'boxes.json').write_text(json.dumps(found.records()))
+    return found
+
 def cmd_evaluate(a):
-    from hsjp.evaluate import coco_ap, coco_results, predict
-    persons = load_persons(a.data, a.pictures, 'valid', labelled=True)
-    out, tables = Path(a.out), []
+    from hsjp.evaluate import coco_ap, coco_ap_by_keypoint, coco_ap_by_threshold, coco_results, predict
+    out = Path(a.out)
     out.mkdir(parents=True, exist_ok=True)
-    for path in a.checkpoints:
+    persons = evaluation_boxes(a)
+    measures = {'evaluation': coco_ap, 'by-threshold': coco_ap_by_threshold, 'by-keypoint': coco_ap_by_keypoint} if persons.source.get('annotations') else {}
+    tables = {name: [] for name in measures}
+    for i, path in enumerate(a.checkpoints, 1):
         model, checkpoint = pose_network(path)
+        if checkpoint['names'] != persons.skeleton.names: raise ValueError(f'{path} knows the keypoints {checkpoint["names"]}; expected those of {a.data}: {persons.skeleton.names}')
         view = persons.view(size=tuple(checkpoint['size']))
-        results = coco_results(view, *predict(model, view, not a.no_flip, a.decode, device=a.device))
-        (out/f'{Path(path).parent.name}-{Path(path).stem}-results.json').write_text(json.dumps(results))
-        tables.append(coco_ap(view, results).assign(checkpoint=str(path), persons=len(view)))
-    table = pd.concat(tables).set_index('checkpoint')
-    table.to_csv(out/'evaluation.csv')
-    cells = table.reset_index().astype(str)
-    lines = [cells.columns, ['---']*len(cells.columns), *cells.values.tolist()]
-    (out/'evaluation.md').write_text('\n'.join('| ' + ' | '.join(l) + ' |' for l in lines) + '\n')
-    print(table.to_string())
+        results = coco_results(view, *predict(model, view, not a.no_flip, a.decode, device=a.device), nms=a.nms)
+        (out/f'{i}-{Path(path).parent.name}-{Path(path).stem}-results.json').write_text(json.dumps(results))
+        for name, measure in measures.items(): tables[name].append(measure(view, results).assign(checkpoint=str(path), persons=len(view)))
+    for name, rows in tables.items():
+        table = pd.concat(rows).set_index('checkpoint')
+        table.to_csv(out/f'{name}.csv')
+        cells = table.reset_index().astype(str)
+        lines = [cells.columns, ['---']*len(cells.columns), *cells.values.tolist()]
+        (out/f'{name}.md').write_text('\n'.join('| ' + ' | '.join(l) + ' |' for l in lines) + '\n')
+        if name == 'evaluation': print(table.to_string())
+    if not tables: print(f'{a.data} has no annotations, so AP is unknown; the results in {out} are in the form the COCO server takes')
 
 def cmd_predict(a):
     import matplotlib; matplotlib.use('Agg')
     import matplotlib.pyplot as plt
     from PIL import Image
-    from hsjp.evaluate import coco_results, predict
+    from hsjp.evaluate import coco_results, detect, fasterrcnn, predict
     from hsjp.people import COCO, PersonDataset, Skeleton
-    from hsjp.plots import show_pose
+    from hsjp.plots import show_picture, show_pose
     model, checkpoint = pose_network(a.checkpoint)
     names = checkpoint['names']
     skeleton = COCO if names == COCO.names else Skeleton(names, [])
@@ -140,16 +156,23 @@ def cmd_predict(a):
             with Image.open(f) as im: sizes[f] = im.size
         except FileNotFoundError: raise FileNotFoundError(f'{f}: no such picture') from None
         except OSError: raise ValueError(f'{f} cannot be read as a picture') from None
-    persons = PersonDataset(list(sizes), [(0, 0, *s) for s in sizes.values()], skeleton, pad=a.pad).view(size=tuple(checkpoint['size']))
-    points, scores = predict(model, persons, device=a.device)
+    persons = PersonDataset(list(sizes), [(0, 0, *s) for s in sizes.values()], skeleton, pad=a.pad or 1.)
+    if a.detector:
+        persons = detect(persons, fasterrcnn('DEFAULT' if a.detector == 'fasterrcnn' else a.detector, a.min_box, device=a.device), 'Faster R-CNN').view(pad=a.pad or 1.25)
+        if not len(persons): raise ValueError(f'the detector found nobody in {len(sizes)} pictures; expected a person, or a lower --min-box')
+    persons = persons.view(size=tuple(checkpoint['size']))
+    people = sorted(coco_results(persons, *predict(model, persons, device=a.device), nms=a.nms), key=lambda r: r['image_id'])
     out.mkdir(parents=True, exist_ok=True)
-    (out/'keypoints.json').write_text(json.dumps([dict(file_name=f, **r) for f, r in zip(sizes, coco_results(persons, points, scores))]))
+    (out/'keypoints.json').write_text(json.dumps([dict(file_name=list(sizes)[r['image_id']], **r) for r in people]))
     for i, (f, (w, h)) in enumerate(sizes.items()):
         fig = plt.figure(figsize=(6, 6*h/w))
         with Image.open(f) as im: image = torch.from_numpy(np.array(im.convert('RGB'))).permute(2, 0, 1)
-        show_pose(image, points[i], scores[i] > a.threshold, skeleton, fig.add_axes((0, 0, 1, 1)))
+        ax = show_picture(image, fig.add_axes((0, 0, 1, 1)))
+        for r in people:
+            x, y, score = np.array(r['keypoints']).reshape(-1, 3).T
+            if r['image_id'] == i: show_pose(image, np.stack([x, y], 1) + .5, score > a.threshold, skeleton, ax)
         fig.savefig(out/f'{i:04d}-{Path(f).stem}.png', dpi=120); plt.close(fig)
-    print(f'{len(sizes)} pictures: {out/"keypoints.json"} and an overlay for each')
+    print(f'{len(people)} people in {len(sizes)} pictures: {out/"keypoints.json"} and an overlay for each picture')
 
 def cmd_notebooks(a):
     package = Path(hsjp.__file__).parent
@@ -178,8 +201,9 @@ _EXAMPLES = dict(
              'hsjp finetune --data train.json --pictures images --valid valid.json --labels 0.1 --out runs/scratch\n'
              'hsjp finetune --data person_keypoints_train2017.json --pictures train2017 --valid person_keypoints_val2017.json --valid-pictures val2017 '
              '--labels 1 --recipe published --model hrnet --weights imagenet',
-    evaluate='hsjp evaluate runs/hsjp/pose.pt runs/scratch/pose.pt --data valid.json --pictures images',
-    predict='hsjp predict runs/hsjp/pose.pt person1.jpg person2.jpg --out runs/poses',
+    evaluate='hsjp evaluate runs/hsjp/pose.pt runs/scratch/pose.pt --data valid.json --pictures images\n'
+             'hsjp evaluate runs/hsjp/pose.pt --data person_keypoints_val2017.json --pictures val2017 --boxes detections.json',
+    predict='hsjp predict runs/hsjp/pose.pt person1.jpg person2.jpg --out runs/poses\nhsjp predict runs/hsjp/pose.pt crowd.jpg --detector fasterrcnn',
     export='hsjp export runs/hsjp/pose.pt --out pose.onnx',
     notebooks='hsjp notebooks lessons')
 
@@ -229,15 +253,20 @@ def parser():
     c.add_argument('--lr', type=float, help="peak learning rate (default: the recipe's)")
     c.add_argument('--batch', type=int, help="default: the recipe's")
     c.add_argument('--sigma', type=float, help="of the targets, in heatmap pixels (default: the recipe's)")
-    c = add('evaluate', cmd_evaluate, 'COCO AP of one or more checkpoints, in ground-truth boxes.', 'runs/evaluate')
+    c = add('evaluate', cmd_evaluate, 'COCO AP of one or more checkpoints: in all, by OKS threshold and by keypoint.', 'runs/evaluate')
     c.add_argument('checkpoints', nargs='+', help='pose networks, from hsjp finetune or demo')
     data(c, 'or a COCO-format json')
+    c.add_argument('--boxes', default='gt', help="whose: gt (ground truth, default), a json of detections in COCO's form, fasterrcnn, or a file of its weights")
+    c.add_argument('--nms', type=float, default=.9, help='OKS above which the lower score of two predictions goes (default: 0.9; 1: none goes)')
     c.add_argument('--decode', choices=['argmax', 'quarter', 'dark'], default='dark', help='default: dark')
     c.add_argument('--no-flip', action='store_true', help='without the flip test')
-    c = add('predict', cmd_predict, 'Keypoints of pictures that show one person each: a json and overlay pictures.', 'runs/predict')
+    c = add('predict', cmd_predict, 'Keypoints of people in pictures: a json and overlay pictures. Without --detector, each picture shows one person.', 'runs/predict')
     c.add_argument('checkpoint', help='pose network, from hsjp finetune or demo')
     c.add_argument('pictures', nargs='+', help='picture files')
-    c.add_argument('--pad', type=float, default=1., help='window over picture (default: 1)')
+    c.add_argument('--detector', help='finds the people: fasterrcnn, or a file of its weights (default: the whole picture is one person)')
+    c.add_argument('--min-box', type=float, default=.5, help="detector's score below which a box does not count (default: 0.5)")
+    c.add_argument('--nms', type=float, default=.9, help='OKS above which the lower score of two people goes (default: 0.9)')
+    c.add_argument('--pad', type=float, help='window over box (default: 1.25; 1 for whole pictures)')
     c.add_argument('--threshold', type=float, default=.2, help='draw keypoints whose score is above (default: 0.2)')
     c = add('export', cmd_export, 'Write a pose network as ONNX, from pictures to keypoints, for other runtimes.')
     c.add_argument('checkpoint', help='pose network, from hsjp finetune or demo')

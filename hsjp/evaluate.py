@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['flip_images', 'flip_heatmaps', 'grid_points', 'predict_batch', 'predict', 'coco_pictures', 'Detections', 'detections',
-           'detect', 'fasterrcnn', 'oks', 'oks_nms', 'pck', 'coco_results', 'coco_ap', 'coco_ap_by_threshold',
+           'detect', 'fasterrcnn', 'oks', 'pck', 'oks_nms', 'coco_results', 'coco_ap', 'coco_ap_by_threshold',
            'coco_ap_by_keypoint']
 
 # %% ../nbs/07_evaluate.ipynb #1f5e6d5f
@@ -234,6 +234,18 @@ def oks(
     e = (delta**2).sum(-1)/(2*np.asarray(sigmas, float))**2/(area[None, :, None] + np.spacing(1))/2
     return (np.exp(-e)*seen).sum(-1)/np.maximum(seen.sum(-1), 1)
 
+# %% ../nbs/07_evaluate.ipynb #ac330718
+def pck(
+    points, # (P, K, 2) predictions, one a person
+    gt_points, # (P, K, 2) ground truth, in the same pixels
+    visible, # (P, K) > 0: labelled
+    boxes, # (P, 4) x y w h
+    share=.1 # of the box's longer side
+): # float in [0, 1]
+    "Percentage of correct keypoints: the share of labelled ones within `share` of the box's longer side"
+    near = np.linalg.norm(points - gt_points, axis=-1) < share*boxes[:, 2:].max(1)[:, None]
+    return float(near[np.asarray(visible) > 0].mean())
+
 # %% ../nbs/07_evaluate.ipynb #a7c1d0ea
 def oks_nms(
     points, # (M, K, 2) predictions in pixels
@@ -268,18 +280,6 @@ def oks_nms(
     kept = np.sort(order[keep])
     return kept[np.argsort(-scores[kept], kind='stable')]
 
-# %% ../nbs/07_evaluate.ipynb #ac330718
-def pck(
-    points, # (P, K, 2) predictions, one a person
-    gt_points, # (P, K, 2) ground truth, in the same pixels
-    visible, # (P, K) > 0: labelled
-    boxes, # (P, 4) x y w h
-    share=.1 # of the box's longer side
-): # float in [0, 1]
-    "Percentage of correct keypoints: the share of labelled ones within `share` of the box's longer side"
-    near = np.linalg.norm(points - gt_points, axis=-1) < share*boxes[:, 2:].max(1)[:, None]
-    return float(near[np.asarray(visible) > 0].mean())
-
 # %% ../nbs/07_evaluate.ipynb #9100857a
 def coco_results(
     persons, # PersonDataset, as given to `predict`
@@ -307,17 +307,14 @@ def _evaluate(persons, results, keypoint=None):
     if not source or not source.get('annotations'): raise ValueError('these pictures have no annotations, so AP is unknown; expected labelled ones (results on test-dev go to the COCO server)')
     if not category.get('keypoints'): raise ValueError(f'category {category["name"]!r} has no keypoints; expected labelled persons of a COCO-format json')
     if not results: raise ValueError('results is empty; expected at least one prediction')
-    def truth(a):
-        v = np.array(a['keypoints'][2::3])
-        if keypoint is not None: v[np.arange(len(v)) != keypoint] = 0
-        flat = np.stack([a['keypoints'][::3], a['keypoints'][1::3], v], 1).ravel().tolist()
-        return {'iscrowd': 0, 'area': a['bbox'][2]*a['bbox'][3]*.52, **a, 'ignore': 0, 'keypoints': flat, 'num_keypoints': int((v > 0).sum())}
+    part = slice(None) if keypoint is None else slice(3*keypoint, 3*keypoint+3)
     gt = CocoApi()
-    gt.dataset = {**source, 'annotations': [truth(a) for a in source['annotations'] if a['category_id'] == category['id'] and a.get('keypoints')]}
+    gt.dataset = {**source, 'annotations': [{'iscrowd': 0, 'area': a['bbox'][2]*a['bbox'][3]*.52, **a, 'ignore': 0, 'keypoints': a['keypoints'][part],
+                  'num_keypoints': sum(v > 0 for v in a['keypoints'][part][2::3])} for a in source['annotations'] if a['category_id'] == category['id'] and a.get('keypoints')]}
     with contextlib.redirect_stdout(io.StringIO()):
         gt.createIndex()
-        e = COCOeval(gt, gt.loadRes([{**r, 'category_id': category['id']} for r in results]), 'keypoints')
-        e.params.kpt_oks_sigmas, e.params.catIds = np.array(persons.skeleton.sigmas), [category['id']]
+        e = COCOeval(gt, gt.loadRes([{**r, 'category_id': category['id'], 'keypoints': r['keypoints'][part]} for r in results]), 'keypoints')
+        e.params.kpt_oks_sigmas, e.params.catIds = np.array(persons.skeleton.sigmas if keypoint is None else persons.skeleton.sigmas[keypoint:keypoint+1]), [category['id']]
         e.params.imgIds = np.unique(getattr(persons, 'looked', persons.image_ids)).tolist()
         e.evaluate(); e.accumulate(); e.summarize()
     return e
@@ -349,6 +346,6 @@ def coco_ap_by_keypoint(
     results, # from `coco_results`
     boxes=None # as in `coco_ap`
 ): # DataFrame with one row: AP of each keypoint, 0 to 100
-    "AP as if each keypoint were the only one: its own OKS, the persons where it is labelled, ranked by the persons' scores"
+    "COCO's AP with each keypoint as the only one: its own OKS, persons without it ignored, ranked by the persons' scores"
     aps = [_evaluate(persons, results, k).stats[0] for k in range(len(persons.skeleton.names))]
     return _row(persons, boxes, persons.skeleton.names, aps)

@@ -68,6 +68,37 @@ def test_predict_leaves_json_and_overlays(small, trained):
     found = json.loads((trained/'p'/'keypoints.json').read_text())
     assert len(found) == 2 and len(found[0]['keypoints']) == 51 and len(list((trained/'p').glob('*.png'))) == 2
 
+def found_in(small):
+    "A made-up detection for every person, in COCO's form"
+    return [dict(image_id=a['image_id'], category_id=1, bbox=a['bbox'], score=.9) for a in json.loads((small/'people.json').read_text())['annotations']]
+
+def test_evaluate_in_boxes_of_a_detector(small, trained, monkeypatch, tmp_path):
+    pose, data = str(trained/'hsjp'/'pose.pt'), str(small/'people.json')
+    (tmp_path/'found.json').write_text(json.dumps(found_in(small)))
+    assert main(['evaluate', pose, '--data', data, '--boxes', str(tmp_path/'found.json'), '--out', str(tmp_path/'a')]) == 0
+    for name in ('evaluation', 'by-threshold', 'by-keypoint'):
+        assert pd.read_csv(tmp_path/'a'/f'{name}.csv').boxes.tolist() == ['found.json'] and (tmp_path/'a'/f'{name}.md').exists()
+    monkeypatch.setattr('hsjp.evaluate.fasterrcnn', lambda weights, *a, **kw: lambda picture: ([[10, 10, 90, 150], [20, 20, 90, 150]], [.9, .8]))
+    assert main(['evaluate', pose, '--data', data, '--boxes', 'fasterrcnn', '--out', str(tmp_path/'b')]) == 0
+    assert pd.read_csv(tmp_path/'b'/'evaluation.csv').boxes[0] == 'Faster R-CNN' and len(json.loads((tmp_path/'b'/'boxes.json').read_text())) == 24
+
+def test_evaluate_without_annotations_leaves_results(small, trained, tmp_path, capsys):
+    (tmp_path/'found.json').write_text(json.dumps(found_in(small)))
+    (tmp_path/'dev.json').write_text(json.dumps(dict(images=json.loads((small/'people.json').read_text())['images'])))
+    words = ['evaluate', str(trained/'hsjp'/'pose.pt'), '--data', str(tmp_path/'dev.json'), '--pictures', str(small/'images'), '--boxes', str(tmp_path/'found.json')]
+    assert main([*words, '--nms', '1', '--out', str(tmp_path/'o')]) == 0 and 'AP is unknown' in capsys.readouterr().out
+    results = json.loads(next((tmp_path/'o').glob('*-results.json')).read_text())
+    assert len(results) == len(found_in(small)) and set(results[0]) == {'image_id', 'category_id', 'keypoints', 'score'}
+
+def test_predict_finds_several_people(small, trained, monkeypatch, tmp_path):
+    pictures = sorted(map(str, (small/'images').iterdir()))[:2]
+    two = lambda weights, *a, **kw: lambda picture: ([[0, 0, 60, 120], [80, 60, 90, 150]], [.9, .8])
+    monkeypatch.setattr('hsjp.evaluate.fasterrcnn', two)
+    assert main(['predict', str(trained/'hsjp'/'pose.pt'), *pictures, '--detector', 'fasterrcnn', '--nms', '1', '--out', str(tmp_path)]) == 0
+    assert [r['file_name'] for r in json.loads((tmp_path/'keypoints.json').read_text())] == [pictures[0]]*2 + [pictures[1]]*2
+    monkeypatch.setattr('hsjp.evaluate.fasterrcnn', lambda weights, *a, **kw: lambda picture: ([], []))
+    assert main(['predict', str(trained/'hsjp'/'pose.pt'), *pictures, '--detector', 'fasterrcnn', '--out', str(tmp_path)]) == 2
+
 def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
     assert main(['notebooks', str(tmp_path/'l')]) == 0 and (tmp_path/'l'/'00_jigsaw.ipynb').exists()
     assert main(['notebooks', str(tmp_path/'l')]) == 2 and 'overwritten' in capsys.readouterr().err
@@ -79,11 +110,13 @@ def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
     (['finetune', '--data', '.'], 'expected a COCO-format json'),
     (['finetune', '--weights', 'nowhere.pt'], 'nowhere.pt'),
     (['evaluate', 'nowhere.pt'], 'nowhere.pt'),
+    (['evaluate', '{pose}', '--boxes', 'nowhere.json'], 'no such file'),
+    (['predict', '{pose}', '{picture}', '--detector', 'nowhere.pth'], 'no such file'),
     (['predict', '{puzzles}', 'x.jpg'], 'expected a pose network'),
     (['export', '{puzzles}'], 'expected a pose network'),
     (['predict', '{pose}', 'x.jpg'], 'no such picture')])
-def test_bad_input_ends_with_a_sentence(words, sentence, trained, tmp_path, capsys):
-    words = [w.format(puzzles=trained/'puzzles'/'best.pt', pose=trained/'hsjp'/'pose.pt') for w in words]
+def test_bad_input_ends_with_a_sentence(words, sentence, small, trained, tmp_path, capsys):
+    words = [w.format(picture=small/'images'/'0.png', puzzles=trained/'puzzles'/'best.pt', pose=trained/'hsjp'/'pose.pt') for w in words]
     try: code = main([*words, '--out', str(tmp_path)])
     except SystemExit as e: code = e.code
     assert code == 2 and sentence in capsys.readouterr().err
