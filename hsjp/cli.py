@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['load_persons', 'train_valid', 'device_name', 'network', 'cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'pose_network',
-           'evaluation_boxes', 'cmd_evaluate', 'cmd_predict', 'cmd_notebooks', 'cmd_export', 'parser', 'main']
+           'evaluation_boxes', 'cmd_evaluate', 'cmd_predict', 'cmd_notebooks', 'cmd_export', 'picture_size',
+           'jigsaw_network', 'cmd_solve', 'parser', 'main']
 
 # %% ../nbs/10_cli.ipynb #85920f33
 import argparse, json, shutil, sys, warnings
@@ -192,6 +193,49 @@ def cmd_export(a):
     export_onnx(model, a.out, checkpoint['size'])
     print(f'network: {a.out}')
 
+# %% ../nbs/10_cli.ipynb #9ab144ce
+def picture_size(
+    path # of a picture
+): # (W, H) in pixels
+    "Size of a picture, or a sentence if there is none"
+    from PIL import Image
+    try:
+        with Image.open(path) as im: return im.size
+    except FileNotFoundError: raise FileNotFoundError(f'{path}: no such picture') from None
+    except OSError: raise ValueError(f'{path} cannot be read as a picture') from None
+
+def jigsaw_network(
+    path # of a checkpoint
+): # network, side of its puzzles in pixels
+    "A network that solves puzzles, or a ValueError"
+    from hsjp.models import load_checkpoint
+    model, checkpoint = load_checkpoint(path)
+    if checkpoint['task'] != 'jigsaw': raise ValueError(f'{path} finds keypoints; expected a network that solves puzzles, from hsjp pretrain')
+    sizes = [s['size'] for s in (checkpoint['recipe'] or {}).get('stages', []) if s['n']**2 == model.final_layer.out_channels]
+    if not sizes: raise ValueError(f'{path} has no recipe that says how large its puzzles are; expected a checkpoint from hsjp pretrain')
+    return model, sizes[-1]
+
+def cmd_solve(a):
+    import matplotlib; matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    from hsjp.jigsaw import puzzle_size
+    from hsjp.people import PersonDataset
+    from hsjp.pretrain import show_solution, solve
+    model, size = jigsaw_network(a.checkpoint)
+    if a.device: model.to(a.device)
+    n, rows, out = round(model.final_layer.out_channels**.5), [], Path(a.out)
+    persons = PersonDataset(a.pictures, [(0, 0, *picture_size(f)) for f in a.pictures], pad=a.pad).view(size=(puzzle_size(size, n),)*2)
+    out.mkdir(parents=True, exist_ok=True)
+    for crop, i in (persons[i] for i in range(len(persons))):
+        puzzles, centres, points, heatmaps = solve(model, crop[None], size, a.seed, torch.tensor([i]))
+        right = (points - centres)[0].norm(dim=-1) < size/(2*n)
+        rows.append(dict(picture=a.pictures[i], n=n, patches=right.float().mean().item(), solved=int(right.all())))
+        fig = show_solution(puzzles[0], centres[0], points[0], heatmaps[0], f'{Path(a.pictures[i]).name}: ')
+        fig.savefig(out/f'{i:04d}-{Path(a.pictures[i]).stem}.png', dpi=110); plt.close(fig)
+    table = pd.DataFrame(rows)
+    table.to_csv(out/'precision.csv', index=False)
+    print(f'{len(table)} pictures, N = {n}: {table.patches.mean():.1%} of the patches, {table.solved.mean():.1%} of the puzzles; {out/"precision.csv"} and a drawing for each')
+
 # %% ../nbs/10_cli.ipynb #662b3e51
 _EXAMPLES = dict(
     demo='hsjp demo\nhsjp demo --fair --seed 1 --out runs/demo-1\nhsjp demo --quick',
@@ -205,6 +249,7 @@ _EXAMPLES = dict(
              'hsjp evaluate runs/hsjp/pose.pt --data person_keypoints_val2017.json --pictures val2017 --boxes detections.json',
     predict='hsjp predict runs/hsjp/pose.pt person1.jpg person2.jpg --out runs/poses\nhsjp predict runs/hsjp/pose.pt crowd.jpg --detector fasterrcnn',
     export='hsjp export runs/hsjp/pose.pt --out pose.onnx',
+    solve='hsjp solve runs/puzzles/best.pt person1.jpg person2.jpg --out runs/solved\nhsjp solve runs/puzzles/best.pt photos/*.jpg --seed 1',
     notebooks='hsjp notebooks lessons')
 
 def parser():
@@ -271,6 +316,10 @@ def parser():
     c = add('export', cmd_export, 'Write a pose network as ONNX, from pictures to keypoints, for other runtimes.')
     c.add_argument('checkpoint', help='pose network, from hsjp finetune or demo')
     c.add_argument('--out', default='pose.onnx', help='file to write (default: pose.onnx)')
+    c = add('solve', cmd_solve, 'Shuffle pictures, let a pretrained network put them back, and draw how: a png a picture and a csv of precisions.', 'runs/solve')
+    c.add_argument('checkpoint', help='network that solves puzzles, from hsjp pretrain')
+    c.add_argument('pictures', nargs='+', help='picture files')
+    c.add_argument('--pad', type=float, default=1., help='square window over picture (default: 1)')
     c = add('notebooks', cmd_notebooks, 'Copy the lessons to a folder.')
     c.add_argument('folder', help='made if missing')
     return p

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['adam', 'PAPER', 'StepLoader', 'step_loaders', 'jigsaw_precision', 'JigsawPrecision', 'bf16_pays', 'BFloat16',
            'SeedEpochs', 'KeepBest', 'pretrain_learner', 'heatmap_learner', 'rate_schedule', 'Stage', 'curriculum',
-           'fit_stage', 'Journal', 'pretrain']
+           'fit_stage', 'Journal', 'pretrain', 'solve', 'show_solution']
 
 # %% ../nbs/06_pretrain.ipynb #e2fefb03
 import math, random, shutil, sys, time
@@ -23,8 +23,9 @@ from fastcore.imports import IN_NOTEBOOK
 from fastai.optimizer import OptimWrapper
 from .augment import ColourAugment, JigsawBatch
 from .heatmap import HeatmapLoss, decode_heatmaps, sigma_bound
-from .jigsaw import check_points
+from .jigsaw import check_points, reassemble
 from .models import denormalise, normalise, replace_head, save_checkpoint
+from .plots import show_picture, show_puzzle
 
 # %% ../nbs/06_pretrain.ipynb #16734eab
 class StepLoader(DataLoader):
@@ -309,3 +310,38 @@ def _run_stage(train, valid, model, stage, i, rows, first, start, state, recipe,
         learn.opt.load_state_dict(state['opt'])
     fit_stage(learn, stage, start)
     if out: shutil.copy(Path(out)/'best.pt', Path(out)/f'best-n{stage.n}.pt')
+
+# %% ../nbs/06_pretrain.ipynb #34e8132f
+@torch.no_grad()
+def solve(
+    model, # network with n*n outputs, trained on puzzles
+    crops, # (B, 3, S, S) uint8, square
+    size, # side of the puzzles in pixels, as in training
+    seed=0, # of the shuffles
+    ids=None # (B,) number of each picture, which with the seed fixes its shuffle; None: 0, 1, 2 ...
+): # puzzles (B, 3 or 6, size, size), centres and believed points (B, n*n, 2), heatmaps (B, n*n, size/4, size/4), all on the CPU
+    "Shuffle pictures and let a network say where each patch went"
+    step = JigsawBatch(math.isqrt(model.final_layer.out_channels), size, False, original=model.config['in_channels'] == 6, seed=seed)
+    device = next(model.parameters()).device
+    puzzles, centres, _ = step(crops, ids)
+    heatmaps = model.eval()(normalise(puzzles.to(device))).float().cpu()
+    return puzzles, centres, decode_heatmaps(heatmaps)[0], heatmaps
+
+def show_solution(
+    puzzle, # (3 or 6, size, size) float in [0, 1]
+    centres, # (n*n, 2) true centres in pixels
+    points, # (n*n, 2) believed centres in pixels
+    heatmaps, # (n*n, h, w)
+    title='' # the sentence about the patches follows it
+): # the figure
+    "Puzzle, heatmaps, peaks (green: within half a patch of the truth) and the reassembled picture"
+    n, size = math.isqrt(len(centres)), puzzle.shape[-1]
+    right = int(((points - centres).norm(dim=-1) < size/(2*n)).sum())
+    fig, axs = plt.subplots(1, 4, figsize=(13, 3.8), layout='constrained')
+    show_picture(puzzle[:3], axs[0], 'puzzle')
+    tiles = torch.nn.functional.pad(heatmaps, (1, 1, 1, 1), value=torch.nan).unflatten(0, (n, n)).permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+    axs[1].imshow(tiles, vmin=0, vmax=1, interpolation='nearest'); axs[1].axis('off'); axs[1].set_title(f'{n*n} heatmaps, each at its patch\'s home')
+    show_puzzle(puzzle[:3], centres, peaks=points, ax=axs[2]).set_title('from each patch to its peak')
+    show_picture(reassemble(puzzle[None, :3], points[None], n)[0], axs[3], 'put back')
+    fig.suptitle(f'{title}{right} of {n*n} patches in place' + (': solved' if right == n*n else ''))
+    return fig
