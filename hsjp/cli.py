@@ -151,12 +151,7 @@ def cmd_predict(a):
     model, checkpoint = pose_network(a.checkpoint)
     names = checkpoint['names']
     skeleton = COCO if names == COCO.names else Skeleton(names, [])
-    sizes, out = {}, Path(a.out)
-    for f in a.pictures:
-        try:
-            with Image.open(f) as im: sizes[f] = im.size
-        except FileNotFoundError: raise FileNotFoundError(f'{f}: no such picture') from None
-        except OSError: raise ValueError(f'{f} cannot be read as a picture') from None
+    sizes, out = {f: picture_size(f) for f in a.pictures}, Path(a.out)
     persons = PersonDataset(list(sizes), [(0, 0, *s) for s in sizes.values()], skeleton, pad=a.pad or 1.)
     if a.detector:
         persons = detect(persons, fasterrcnn('DEFAULT' if a.detector == 'fasterrcnn' else a.detector, a.min_box, device=a.device), 'Faster R-CNN').view(pad=a.pad or 1.25)
