@@ -164,7 +164,7 @@ def write_report(
     ends = {n: max((x for x in r['rows'] if x['n'] == n), key=lambda x: (x['solved'], x['patches'])) for n in r['solvers']}
     gain = t.AP['HSJP'] - t.AP['scratch']
     page = _PAGE.format(
-        summary=f"A network that solved {last['seen']:,} puzzles without any label, then saw {len(r['few'])} labelled persons, reaches <b>AP {t.AP['HSJP']:.1f}</b>; "
+        summary=f"A network that was shown {last['seen']:,} puzzles without any label, then saw {len(r['few'])} labelled persons, reaches <b>AP {t.AP['HSJP']:.1f}</b>; "
                 f"the same network from random weights reaches {t.AP['scratch']:.1f} ({gain:+.1f}). "
                 f"Keypoints within a tenth of the person's size: {t['PCK@0.1']['HSJP']:.1f} % against {t['PCK@0.1']['scratch']:.1f} %.",
         table=t.to_html(float_format='{:.1f}'.format, border=0, index_names=False),
