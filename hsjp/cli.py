@@ -66,13 +66,16 @@ def cmd_demo(a):
 
 def cmd_pretrain(a):
     from hsjp.people import crop_cache
-    from hsjp.pretrain import PAPER, curriculum, pretrain
-    train, valid = train_valid(a, False, a.min_side)
+    from hsjp.pretrain import PAPER, curriculum, join_processes, pretrain, processes, rank0_first
+    a.device = join_processes(a.device)
+    train, valid = train_valid(a, False, (0 if a.recipe == 'paper' else 32) if a.min_side is None else a.min_side)
     stages = PAPER if a.recipe == 'paper' else curriculum(len(train), tuple(a.puzzles), a.size, a.strength)
     side = -(-max(s.size for s in stages)*9//8//6)*6
-    print(f'{len(train):,} persons for puzzles, {len(valid):,} for validation', flush=True)
-    train, valid = (crop_cache(p.view(size=(side, side), labels=False, pad=a.pad), Path(a.out)/'crops') for p in (train, valid))
+    first = processes()[0] == 0
+    if first: print(f'{len(train):,} persons for puzzles, {len(valid):,} for validation', flush=True)
+    with rank0_first(): train, valid = (crop_cache(p.view(size=(side, side), labels=False, pad=a.pad), Path(a.out)/'crops') for p in (train, valid))
     rows = pretrain(train, valid, network(a, stages[0].n**2), stages, a.out, dict(data=str(a.data)), a.resume, a.seed, workers=a.workers, device=a.device)
+    if not first: return
     pd.DataFrame(rows).to_csv(Path(a.out)/'history.csv', index=False)
     print(f'weights: {Path(a.out)/"best.pt"}')
 
@@ -235,7 +238,7 @@ def cmd_solve(a):
 _EXAMPLES = dict(
     demo='hsjp demo\nhsjp demo --fair --seed 1 --out runs/demo-1\nhsjp demo --quick',
     pretrain='hsjp pretrain --data mannequins --out runs/puzzles\nhsjp pretrain --data photos/ --out runs/puzzles\n'
-             'hsjp pretrain --data person_keypoints_train2017.json --pictures train2017 --valid person_keypoints_val2017.json --valid-pictures val2017 --recipe paper --model hrnet',
+             'torchrun --nproc-per-node 4 --no-python hsjp pretrain --data person_keypoints_train2017.json --pictures train2017 --valid person_keypoints_val2017.json --valid-pictures val2017 --recipe paper --model hrnet',
     finetune='hsjp finetune --data mannequins --labels 0.1 --weights runs/puzzles/best.pt --out runs/hsjp\n'
              'hsjp finetune --data train.json --pictures images --valid valid.json --labels 0.1 --out runs/scratch\n'
              'hsjp finetune --data person_keypoints_train2017.json --pictures train2017 --valid person_keypoints_val2017.json --valid-pictures val2017 '
@@ -279,7 +282,7 @@ def parser():
     c.add_argument('--puzzles', type=int, nargs='+', default=[14_000, 10_000], help='small recipe: to show at N = 2, 3, ... (default: 14000 10000, which suits the mannequins; real people want twice as many)')
     c.add_argument('--size', type=int, default=64, help='small recipe: side of the puzzles in pixels (default: 64)')
     c.add_argument('--strength', type=float, default=.2, help="small recipe: of turns, scales and shifts; 1 is the paper's (default: 0.2)")
-    c.add_argument('--min-side', type=int, default=32, help='skip boxes with a shorter side below this many pixels (default: 32; the paper took all: 0)')
+    c.add_argument('--min-side', type=int, help='skip boxes with a shorter side below this many pixels (default: 32; recipe paper: 0, all)')
     c.add_argument('--pad', type=float, help='square window over box (default: 1.25; a folder of pictures: 1)')
     c.add_argument('--resume', action='store_true', help='go on from last.pt in --out')
     c = add('finetune', cmd_finetune, 'Train a pose network with a share of the labels, from scratch or from puzzle weights.', 'runs/finetune')

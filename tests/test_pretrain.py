@@ -1,0 +1,106 @@
+"What a run remembers, and that two processes train one network"
+import os, subprocess, sys
+from pathlib import Path
+import pytest, torch
+from hsjp.heatmap import sigma_bound
+from hsjp.models import hrnet, load_checkpoint, simple_baseline
+from hsjp.people import mannequins
+from hsjp.pretrain import PAPER, JigsawPrecision, KeepBest, Stage, StepLoader, jigsaw_precision, pretrain, pretrain_learner
+
+@pytest.fixture
+def few(): return [mannequins(s).subset(range(16)).view(size=(36, 36)) for s in ('train', 'valid')]
+
+def test_the_paper_in_one_stage():
+    p, = PAPER
+    assert (p.n, p.size, p.batch, p.epochs, p.strength, p.lr) == (6, 224, 256, 240, 1., 1e-3) and [round(d*240) for d in p.drops] == [190, 220]
+
+def test_learner_follows_the_paper(few):
+    learn = pretrain_learner(*few, simple_baseline(9, 18), 3, 32, batch=8)
+    learn.create_opt()
+    group = learn.opt.opt.param_groups[0]
+    assert isinstance(learn.opt.opt, torch.optim.Adam) and group['betas'] == (.9, .999) and group['eps'] == 1e-8 and group['weight_decay'] == 0
+    assert learn.loss_func.sigma < sigma_bound(3, 8) and [m.eps for m in learn.metrics] == [32/6]*2
+    assert pretrain_learner(*few, simple_baseline(9, 18), 3, 32, batch=8, eps=3.).metrics[0].eps == 3.
+
+def test_six_channels(few):
+    images, _, _ = pretrain_learner(*few, hrnet(4, 8, 6), 2, 32, batch=8).dls.one_batch()
+    assert images.shape == (8, 6, 32, 32)
+
+def test_best_is_by_solved_then_patches(few, tmp_path):
+    "and a resumed run has to beat the best so far"
+    keep = KeepBest(tmp_path/'b.pt', {})
+    class Recorder: metric_names = ['epoch', 'patches', 'solved', 'time']
+    class Learn: recorder, model = Recorder, hrnet(4, 8)
+    keep.learn = Learn
+    kept = []
+    for values in ((.5, .1), (.9, .0), (.6, .1), (.6, .1), (.1, .2)):
+        Recorder.values = [values]
+        keep.after_epoch()
+        kept.append(keep.best)
+    assert kept == [(.1, .5), (.1, .5), (.1, .6), (.1, .6), (.2, .1)]
+    stages = [Stage(2, 32, 3, .2, 1e-3, 8, 0, 0., ())]
+    torch.manual_seed(0)
+    rows = pretrain(*few, hrnet(4, 8), stages, tmp_path, log=lambda s: None, bf16=False)
+    best = max((r['solved'], r['patches']) for r in rows)
+    assert load_checkpoint(tmp_path/'best.pt')[1]['best'] == list(best)
+    state = torch.load(tmp_path/'last.pt', weights_only=True)
+    state['rows'] = [dict(rows[0], solved=.99)]                # as if the first epoch had been the best, and the run then stopped
+    torch.save(state, tmp_path/'last.pt')
+    pretrain(*few, hrnet(4, 8), stages, tmp_path, resume=True, log=lambda s: None, bf16=False)
+    assert load_checkpoint(tmp_path/'best.pt')[1]['best'] == list(best)
+
+@pytest.mark.parametrize('points,centres,word', [
+    (torch.full((1, 4, 2), torch.nan), torch.zeros(1, 4, 2), r'points\[0, 0\] is \[nan, nan\]'),
+    (torch.zeros(1, 4, 2), torch.full((1, 4, 2), torch.inf), r'centres\[0, 0\]'),
+    (torch.zeros(0, 4, 2), torch.zeros(0, 4, 2), 'at least one'),
+    (torch.zeros(1, 4, 2), torch.zeros(1, 9, 2), 'that of centres')])
+def test_bad_points_are_named(points, centres, word):
+    with pytest.raises(ValueError, match=word): jigsaw_precision(points, centres, 8)
+
+TWO = '''
+import sys, torch, torch.distributed as dist
+from hsjp.models import simple_baseline
+from hsjp.people import mannequins
+from hsjp.pretrain import Stage, SeedEpochs, join_processes, pretrain, processes
+from fastai.callback.core import Callback
+torch.set_num_threads(1)
+device = join_processes('cpu')
+rank, count = processes()
+
+class Look(Callback):
+    "What each process sees"
+    order, seen, first = 99, [], None
+    def before_batch(self):
+        if self.training and self.first is None: self.first = self.x.clone()
+    def before_train(self): self.seen.append(self.dls.train.get_idxs()); self.dls.train.rng.seed(0)
+
+torch.manual_seed(rank)                                        # DDP starts both from the first one's weights
+data = [mannequins(s).subset(range(k)).view(size=(36, 36)) for s, k in (('train', 33), ('valid', 13))]
+look, model = Look(), simple_baseline(4, 18)
+rows = pretrain(*data, model, [Stage(2, 32, 2, .2, 1e-3, 8, 2, .3, ())], sys.argv[1], seed=0, device=device, bf16=False, cbs=[look], log=lambda s: print('LOG', s))
+
+def everyone(x):
+    out = [None]*count
+    dist.all_gather_object(out, x)
+    return out
+a, b = everyone({k: v for k, v in model.state_dict().items() if 'num_batches' not in k})
+assert all(torch.equal(a[k], b[k]) for k in a), 'weights and statistics differ'
+a, b = everyone([(r['patches'], r['solved'], round(r['valid_loss'], 6), r['seen']) for r in rows])
+assert a == b and a[-1][-1] == 64, (a, b)
+assert abs(a[0][0]*13*4 - round(a[0][0]*13*4)) < 1e-4, 'each of the 13 pictures counts once'
+a, b = everyone(look.seen[0])
+assert len(a) == len(b) == 16 and not set(a) & set(b), 'a picture went to both'
+a, b = everyone(look.first)
+assert a.shape == (4, 3, 32, 32) and not torch.equal(a, b), 'the same augmentation on both'
+if rank == 0: print('FINE')
+'''
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tmp_path):
+    (tmp_path/'two.py').write_text(TWO)
+    words = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path/'two.py'), str(tmp_path/'out')]
+    run = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1]), OMP_NUM_THREADS='1'))
+    assert run.returncode == 0 and 'FINE' in run.stdout, run.stdout + run.stderr
+    assert run.stdout.count('LOG') == 1 and run.stdout.count('epoch 0') == 1
+    assert {p.name for p in (tmp_path/'out').iterdir()} == {'best.pt', 'last.pt'}
+    assert load_checkpoint(tmp_path/'out'/'best.pt')[1]['task'] == 'jigsaw'
