@@ -182,16 +182,15 @@ def rank0_first():
     if count > 1 and not rank: dist.barrier()
 
 class Distributed(Callback):
-    "Gradients are averaged over the processes, batch-norm statistics and metrics before they are used"
+    "Gradients are averaged over the processes, metrics too; the batch-norm statistics are the first one's"
     order = -20 # before fastai's switch between training and evaluation
     def before_fit(self):
         self.alone = self.model
-        self.together = DistributedDataParallel(self.model, [self.dls.device] if self.dls.device.type == 'cuda' else None, broadcast_buffers=False)
+        self.together = DistributedDataParallel(self.model, [self.dls.device] if self.dls.device.type == 'cuda' else None)
     def before_train(self): self.learn.model = self.together
     def before_validate(self):
         self.learn.model = self.alone
-        for b in self.alone.buffers():
-            if b.is_floating_point(): dist.all_reduce(b); b /= dist.get_world_size()
+        for b in self.alone.buffers(): dist.broadcast(b, 0)
     def after_validate(self):
         for metric in (self.recorder.loss, *self.learn.metrics):
             for k in sorted(vars(metric).keys() & {'right', 'total', 'count'}):
