@@ -102,5 +102,5 @@ def test_two_processes_train_one_network(tmp_path):
     run = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1]), OMP_NUM_THREADS='1'))
     assert run.returncode == 0 and 'FINE' in run.stdout, run.stdout + run.stderr
     assert run.stdout.count('LOG') == 1 and run.stdout.count('epoch 0') == 1
-    assert {p.name for p in (tmp_path/'out').iterdir()} == {'best.pt', 'last.pt'}
+    assert {p.name for p in (tmp_path/'out').iterdir()} == {'best.pt', 'best-n2.pt', 'last.pt'}
     assert load_checkpoint(tmp_path/'out'/'best.pt')[1]['task'] == 'jigsaw'
