@@ -1,10 +1,10 @@
 "Slow: that training really learns; and that real people can be read, where the data is there"
 from pathlib import Path
 import numpy as np, pytest, torch
-from hsjp.evaluate import coco_ap, coco_results
+from hsjp.evaluate import coco_ap, coco_results, predict_batch
 from hsjp.finetune import FinetuneRecipe, finetune
-from hsjp.models import hrnet, simple_baseline
-from hsjp.people import coco_persons, crop_cache, mannequins
+from hsjp.models import export_onnx, hrnet, simple_baseline
+from hsjp.people import COCO, coco_persons, crop_cache, mannequins
 from hsjp.pretrain import Stage, pretrain
 
 REAL = Path(__file__).parents[2]/'shared'/'data'/'coco_persons'
@@ -21,12 +21,18 @@ def test_puzzles_are_learnt(tmp_path):
 
 @pytest.mark.slow
 def test_poses_are_learnt(tmp_path):
-    "Sixteen people are learnt by heart"
+    "Sixteen people are learnt by heart; exported, the network finds the same keypoints"
     torch.set_num_threads(2)
     torch.manual_seed(0)
     few = mannequins('train', labelled=True).subset(range(16)).view(size=(96, 64))
-    rows = finetune(few, few, simple_baseline(17, 18), FinetuneRecipe(epochs=60, batch=8, affine=(0, 0, 0)), every=60)
+    model = simple_baseline(17, 18)
+    rows = finetune(few, few, model, FinetuneRecipe(epochs=60, batch=8, affine=(0, 0, 0)), every=60)
     assert rows[-1]['AP (gt boxes)'] > 30
+    onnxruntime = pytest.importorskip('onnxruntime')
+    export_onnx(model, tmp_path/'pose.onnx', (96, 64))
+    images = torch.stack([few[i][0] for i in range(16)])/255
+    with torch.no_grad(): points, _ = predict_batch(model.eval(), images, COCO, flip_test=False)
+    assert np.abs(onnxruntime.InferenceSession(tmp_path/'pose.onnx').run(['points'], {'images': images.numpy()})[0] - points.numpy()).max() < 1e-3
 
 @pytest.mark.parametrize('bf16', (False, True))
 def test_bfloat16_by_one_argument(bf16):
