@@ -326,7 +326,7 @@ def main(
     argv=None # list of words; None: the command line's
 ): # exit code
     "The command hsjp: 0 if all went well, 2 with one sentence if the input was bad"
-    warnings.filterwarnings('ignore', module='torch|fastai')  # their own deprecations, at import
+    warnings.filterwarnings('ignore', module='torch|fastai|kornia')  # their own deprecations, at import
     p = parser()
     try:
         a = p.parse_args(argv)

@@ -6,7 +6,7 @@
 __all__ = ['gaussian_heatmaps', 'sigma_bound', 'decode_heatmaps', 'masked_mse', 'HeatmapLoss']
 
 # %% ../nbs/01_heatmap.ipynb #0fab1c88
-import torch
+import math, torch
 from .jigsaw import check_n, check_points
 
 # %% ../nbs/01_heatmap.ipynb #76f998e7
@@ -47,6 +47,14 @@ def _newton(log):
     step = torch.stack([dxy*dy - dyy*dx, dxy*dx - dxx*dy], -1)/torch.where(summit, det, 1.)[..., None]
     return step*summit[..., None]
 
+def _peaks(maps):
+    "Height and index of the highest of (B, K, P) values: first the best part, then the best within it, several times faster than one `max`"
+    part = math.gcd(maps.shape[2], 64)
+    parts = maps.unflatten(2, (-1, part))
+    height, i = parts.amax(3).max(2)
+    best = parts.gather(2, i[..., None, None].expand(-1, -1, 1, part)).squeeze(2)
+    return height, i*part + best.argmax(2)
+
 def decode_heatmaps(
     heatmaps, # (B, K, H, W) network output or targets
     method='dark', # 'argmax': centre of the brightest pixel; 'quarter': a quarter pixel towards its higher neighbour; 'dark': summit of the parabola through the log heatmap
@@ -56,7 +64,7 @@ def decode_heatmaps(
     if method not in ('argmax', 'quarter', 'dark'): raise ValueError(f"method is {method!r}; expected 'argmax', 'quarter' or 'dark'")
     heatmaps = heatmaps.float()
     b, k, h, w = heatmaps.shape
-    scores, index = heatmaps.flatten(2).max(2)
+    scores, index = _peaks(heatmaps.flatten(2))
     peak = torch.stack([index % w, index//w], -1)
     points = peak + .5
     if method != 'argmax' and min(h, w) >= 3:
