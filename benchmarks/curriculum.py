@@ -1,0 +1,70 @@
+"""How many puzzles it takes to leave the plateau: the paper's way against a curriculum, on unseen persons.
+
+    python benchmarks/curriculum.py mannequins --way paper --n 2 --seed 0
+    python benchmarks/curriculum.py person_keypoints_train.json --valid person_keypoints_valid.json --way curriculum
+    python benchmarks/curriculum.py table
+
+Both ways: SimpleBaseline-18, 64 pixels, batch 32, Adam at 1e-3 after 200 steps of warm-up, colour on. The paper's way meets N at once, at full augmentation. The curriculum starts with
+N = 2 at strength 0.2; once 0.8 of the patches are found it goes on to N = 3 at 0.2, and once half of those are found to strength 0.4. A run ends when 0.8 of the patches are found at its
+last N, or after --puzzles. Every epoch adds a row to --out, by default hsjp/data/results/plateau.csv, of which `table` makes the table. A run takes an hour on one core.
+"""
+import argparse
+from pathlib import Path
+import pandas as pd, torch
+from fastai.callback.core import Callback, CancelFitException
+import hsjp
+from hsjp.cli import load_persons
+from hsjp.models import simple_baseline
+from hsjp.people import crop_cache
+from hsjp.pretrain import Stage, pretrain
+
+RESULTS = Path(hsjp.__file__).parent/'data'/'results'/'plateau.csv'
+CURRICULUM = [(2, .2, .8), (3, .2, .5), (3, .4, .8)]   # n, strength, patches that end the stage
+
+class Write(Callback):
+    "A row an epoch, into the file at once; ends the stage when enough patches are found"
+    order = 80
+    def __init__(self, path, row, enough, seen): self.path, self.row, self.enough, self.seen = Path(path), row, enough, seen
+    def after_batch(self): self.seen += len(self.x)*self.training
+    def after_epoch(self):
+        values = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
+        row = dict(self.row, seen=self.seen, **{k: round(values[k], 5) for k in ('train_loss', 'patches', 'solved')})
+        pd.DataFrame([row]).to_csv(self.path, mode='a', header=not self.path.exists(), index=False)
+        print(row, flush=True)
+        if values['patches'] >= self.enough: raise CancelFitException
+
+def run(a):
+    train, valid = load_persons(a.data, a.pictures, min_side=32), load_persons(a.valid or a.data, a.pictures, 'valid', min_side=32)
+    square = lambda p: crop_cache(p.view(size=(72, 72), labels=False, pad=1. if a.data == 'mannequins' else 1.25), a.crops)
+    train, valid = square(train), square(valid)
+    torch.manual_seed(a.seed)
+    model, seen = simple_baseline(4, depth=18), 0
+    for i, (n, strength, enough) in enumerate(CURRICULUM if a.way == 'curriculum' else [(a.n, 1., .8)]):
+        epochs = round((a.puzzles - seen)/len(train))
+        if epochs < 1: break
+        write = Write(a.out, dict(data='mannequins' if a.data == 'mannequins' else a.name, way=a.way, seed=a.seed, n=n, strength=strength), enough, seen)
+        pretrain(train, valid, model, [Stage(n, 64, epochs, strength, 1e-3, 32, 200, 0., ())], seed=100*a.seed + i, cbs=[write])
+        seen = write.seen
+
+def table(path):
+    "A line for each run and N, in markdown"
+    rows = pd.read_csv(path)
+    reached = lambda r, share: f'{r.seen[r.patches >= share].min():,.0f}' if (r.patches >= share).any() else f'> {r.seen.max():,}'
+    lines = [dict(data=data, way=way, seed=seed, N=n, **{'off the plateau': reached(r, 1.5/n**2), 'half the patches': reached(r, .5), '0.8 of them': reached(r, .8), 'most patches': f'{r.patches.max():.1%}'})
+             for (data, way, seed, n), r in rows.groupby(['data', 'way', 'seed', 'n'])]
+    for line in [list(lines[0]), ['---']*len(lines[0]), *(l.values() for l in lines)]: print(f'| {" | ".join(map(str, line))} |')
+
+if __name__ == '__main__':
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('data', help="'mannequins', a COCO-format json, or 'table'")
+    p.add_argument('--pictures', help="folder of the json's pictures")
+    p.add_argument('--valid', help='json of the unseen persons')
+    p.add_argument('--name', default='coco_persons', help="the data's name in the table")
+    p.add_argument('--way', choices=('paper', 'curriculum'), default='curriculum')
+    p.add_argument('--n', type=int, choices=(2, 3), default=2, help='of the paper\'s way')
+    p.add_argument('--seed', type=int, default=0)
+    p.add_argument('--puzzles', type=int, default=150_000)
+    p.add_argument('--crops', default='runs/crops', help='folder for the crops')
+    p.add_argument('--out', default=RESULTS, help='csv with a row an epoch')
+    a = p.parse_args()
+    table(a.out) if a.data == 'table' else run(a)

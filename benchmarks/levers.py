@@ -1,0 +1,106 @@
+"""What makes small puzzles pay on real people: one lever at a time, each beside scratch with the same total work.
+
+    python benchmarks/levers.py person_keypoints_train.json --valid person_keypoints_valid.json --seed 0
+    python benchmarks/levers.py table
+
+SimpleBaseline-18 at 64 x 64. Puzzles use the train part's boxes only, fine-tuning a tenth of its labels for 24 epochs; AP and PCK@0.1 on the unseen persons (ground-truth boxes, flip test).
+Work is pictures trained on, each puzzle and each labelled picture one. Every run adds a row to --out, by default hsjp/data/results/levers.csv; rows already there are not run again.
+All runs of a seed take two hours on one core.
+"""
+import argparse
+from dataclasses import replace
+from pathlib import Path
+import pandas as pd, torch
+from fastai.callback.schedule import ParamScheduler
+import hsjp
+from hsjp.cli import load_persons
+from hsjp.evaluate import coco_ap, coco_results, pck, predict
+from hsjp.finetune import FinetuneRecipe, finetune, pose_learner
+from hsjp.models import freeze_upto, load_weights, replace_head, simple_baseline
+from hsjp.people import crop_cache, label_share
+from hsjp.pretrain import SeedEpochs, curriculum, pretrain, rate_schedule
+
+RESULTS = Path(hsjp.__file__).parent/'data'/'results'/'levers.csv'
+PUZZLES = dict(base=((15_000,), .2), n3=((15_000, 15_000), .2), more=((30_000,), .2), strong=((15_000,), .6))   # puzzles at N = 2, 3; strength
+RECIPE = FinetuneRecipe(epochs=24, size=(64, 64))
+
+def whole(few, valid, model, recipe, seed): finetune(few, valid, model, recipe, every=recipe.epochs, seed=seed)
+
+def head_first(few, valid, model, recipe, seed, epochs=4):
+    "Only deconvolutions and head at first"
+    whole(few, valid, freeze_upto(model, 4), replace(recipe, epochs=epochs, anneal=0.), seed)
+    whole(few, valid, freeze_upto(model, -1), replace(recipe, epochs=recipe.epochs - epochs), seed)
+
+def lower_frozen(few, valid, model, recipe, seed): whole(few, valid, freeze_upto(model, 1), recipe, seed)
+
+def slow_trunk(few, valid, model, recipe, seed, part=.2):
+    "The trunk learns at a part of the rate"
+    torch.manual_seed(seed)
+    learn = pose_learner(few, valid, replace_head(model, len(few.skeleton.names)), recipe.sigma, recipe.affine, batch=recipe.batch, seed=seed, cbs=[SeedEpochs(seed)])
+    fresh = [*model.deconv_layers.parameters(), *model.final_layer.parameters()]
+    learn.splitter = lambda m: [[p for p in m.parameters() if not any(p is f for f in fresh)], fresh]
+    rate = rate_schedule(recipe.lr, recipe.warmup/(recipe.epochs*len(learn.dls.train)), recipe.anneal)
+    learn.metrics = []
+    with learn.no_bar(), learn.no_logging(): learn.fit(recipe.epochs, cbs=ParamScheduler({'lr': lambda t: [part*rate(t), rate(t)]}))
+
+# name: puzzles, labels, how to fine-tune, keywords of load_weights
+RUNS = {'HSJP': ('base', .1, whole, {}), 'head first': ('base', .1, head_first, {}), 'slow trunk': ('base', .1, slow_trunk, {}), 'lower layers frozen': ('base', .1, lower_frozen, {}),
+        'trunk only': ('base', .1, whole, dict(trunk_only=True)), 'then N = 3': ('n3', .1, whole, {}), 'twice the puzzles': ('more', .1, whole, {}), 'three times the strength': ('strong', .1, whole, {}),
+        'a fiftieth of the labels': ('base', .02, whole, {})}
+
+def run(a):
+    train, valid = load_persons(a.data, a.pictures, min_side=32), load_persons(a.valid, a.pictures, min_side=32)
+    unlabelled, unseen = (crop_cache(p.view(size=(72, 72), labels=False), a.crops) for p in (train, valid))
+    labelled, valid = load_persons(a.data, a.pictures, labelled=True), load_persons(a.valid, a.pictures, labelled=True)
+    valid = crop_cache(valid.view(size=RECIPE.size), a.crops)
+    there = {(r.start, r.seed) for r in pd.read_csv(a.out).itertuples()} if Path(a.out).exists() else set()
+
+    def solver(kind):
+        "Weights of a network that solves puzzles, its rows; made once"
+        file = Path(a.weights)/f'{kind}-{a.seed}.pt'
+        if not file.exists():
+            puzzles, strength = PUZZLES[kind]
+            torch.manual_seed(a.seed)
+            rows = pretrain(unlabelled, unseen, simple_baseline(4, depth=18), curriculum(len(unlabelled), puzzles, strength=strength), file.with_suffix(''), seed=a.seed)
+            torch.save(dict(state_dict=torch.load(file.with_suffix('')/'last.pt', weights_only=True)['model'], rows=rows), file)
+        state = torch.load(file, weights_only=True)
+        return state['state_dict'], state['rows']
+
+    def one(name, share, weights, rows, tune, how, epochs=RECIPE.epochs):
+        if (name, a.seed) in there: return
+        few = crop_cache(label_share(labelled, share, a.seed).view(size=RECIPE.size, margin=1.25), a.crops)
+        torch.manual_seed(a.seed)
+        model = simple_baseline(len(labelled.skeleton.names), depth=18)
+        if weights: load_weights(model, weights, **how)
+        tune(few, valid, model, replace(RECIPE, epochs=epochs), a.seed)
+        points, scores = predict(model, valid)
+        ap, seen = coco_ap(valid, coco_results(valid, points, scores)).iloc[0], rows[-1]['seen'] if rows else 0
+        row = dict(start=name, seed=a.seed, labels=len(few), N=rows[-1]['n'] if rows else '', patches=round(rows[-1]['patches'], 4) if rows else '', puzzles=seen,
+                   work=seen + epochs*(len(few)//RECIPE.batch*RECIPE.batch), AP=ap.AP, AP50=ap.AP50, PCK=round(100*pck(points, valid.points, valid.visible, valid.boxes), 2))
+        print(row, flush=True)
+        pd.DataFrame([row]).to_csv(a.out, mode='a', header=not Path(a.out).exists(), index=False)
+
+    for share, suffix in ((.1, ''), (.02, ', a fiftieth of the labels')): one(f'scratch{suffix}', share, None, None, whole, {})
+    for name, (kind, share, tune, how) in RUNS.items():
+        state, rows = solver(kind)
+        one(name, share, state, rows, tune, how)
+    for share, kind, suffix in ((.1, 'base', ''), (.02, 'base', ', a fiftieth of the labels'), (.1, 'n3', ', as N = 3')):
+        steps = len(label_share(labelled, share, a.seed))//RECIPE.batch*RECIPE.batch
+        one(f'scratch, equal work{suffix}', share, None, None, whole, {}, RECIPE.epochs + -(-solver(kind)[1][-1]['seen']//steps))
+
+def table(path):
+    "All rows in markdown"
+    rows = pd.read_csv(path).fillna('').round(2)
+    for line in [list(rows), ['---']*len(rows.columns), *rows.values.tolist()]: print(f'| {" | ".join(map(str, line))} |')
+
+if __name__ == '__main__':
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('data', help="a COCO-format json, or 'table'")
+    p.add_argument('--pictures', help="folder of the json's pictures")
+    p.add_argument('--valid', help='json of the unseen persons')
+    p.add_argument('--seed', type=int, default=0)
+    p.add_argument('--crops', default='runs/crops', help='folder for the crops')
+    p.add_argument('--weights', default='runs/levers', help='folder for the weights of the solvers')
+    p.add_argument('--out', default=RESULTS, help='csv with a row a run')
+    a = p.parse_args()
+    table(a.out) if a.data == 'table' else run(a)
