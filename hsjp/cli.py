@@ -138,9 +138,9 @@ def cmd_evaluate(a):
     for name, rows in tables.items():
         table = pd.concat(rows).set_index('checkpoint')
         table.to_csv(out/f'{name}.csv')
-        cells = table.reset_index().astype(str)
+        cells = table.reset_index()
         lines = [cells.columns, ['---']*len(cells.columns), *cells.values.tolist()]
-        (out/f'{name}.md').write_text('\n'.join('| ' + ' | '.join(l) + ' |' for l in lines) + '\n')
+        (out/f'{name}.md').write_text('\n'.join('| ' + ' | '.join(map(str, l)) + ' |' for l in lines) + '\n')
         if name == 'evaluation': print(table.to_string())
     if not tables: print(f'{a.data} has no annotations, so AP is unknown; the results in {out} are in the form the COCO server takes')
 

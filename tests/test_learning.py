@@ -1,13 +1,16 @@
 "Slow: that training really learns; and that real people can be read, where the data is there"
+import json
 from pathlib import Path
-import numpy as np, pytest, torch
+import numpy as np, pandas as pd, pytest, torch
+from hsjp.cli import main
 from hsjp.evaluate import coco_ap, coco_results, predict_batch
 from hsjp.finetune import FinetuneRecipe, finetune
 from hsjp.models import export_onnx, hrnet, simple_baseline
 from hsjp.people import COCO, coco_persons, crop_cache, mannequins
 from hsjp.pretrain import Stage, pretrain
 
-REAL = Path(__file__).parents[2]/'shared'/'data'/'coco_persons'
+DATA = Path(__file__).parents[2]/'shared'/'data'
+REAL, LSP = DATA/'coco_persons', DATA/'lsp_extended_crops'
 real = pytest.mark.skipif(not REAL.is_dir(), reason='real people (shared/data/coco_persons) are not here')
 
 @pytest.mark.slow
@@ -49,3 +52,22 @@ def test_real_people_are_read():
     assert crop.shape == (3, 96, 64) and points.shape == (17, 2) and visible.any()
     table = coco_ap(people, coco_results(people, people.points, np.ones(people.visible.shape)))
     assert table.AP[0] > 99
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LSP.is_dir(), reason='athletes (shared/data/lsp_extended_crops) are not here')
+def test_athletes_from_labels_to_drawings(tmp_path, capsys):
+    "Another data set by the commands alone: fine-tune, evaluate, draw; no face is labelled, so none counts"
+    for split, k in (('train', 160), ('valid', 80)):
+        d = json.loads((LSP/f'person_keypoints_{split}.json').read_text())
+        ids = {i['id'] for i in d['images'][:k]}
+        d |= dict(images=d['images'][:k], annotations=[a for a in d['annotations'] if a['image_id'] in ids])
+        (tmp_path/f'{split}.json').write_text(json.dumps(d))
+    pictures = ['--pictures', str(LSP/'images')]
+    run = lambda *words: main(list(map(str, words)))
+    assert run('finetune', '--data', tmp_path/'train.json', '--valid', tmp_path/'valid.json', *pictures, '--labels', 1, '--size', 64, 64, '--epochs', 8, '--out', tmp_path/'pose') == 0
+    assert run('evaluate', tmp_path/'pose'/'pose.pt', '--data', tmp_path/'valid.json', *pictures, '--out', tmp_path/'table') == 0
+    some = [LSP/'images'/i['file_name'] for i in d['images'][:3]]
+    assert run('predict', tmp_path/'pose'/'pose.pt', *some, '--out', tmp_path/'drawn') == 0
+    assert len(list((tmp_path/'drawn').glob('*.png'))) == 3 and len(json.loads((tmp_path/'drawn'/'keypoints.json').read_text())) == 3
+    by_keypoint = pd.read_csv(tmp_path/'table'/'by-keypoint.csv')
+    assert by_keypoint.filter(regex='nose|eye|ear').isna().all(axis=None) and by_keypoint.filter(regex='hip').notna().all(axis=None)
