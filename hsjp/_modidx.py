@@ -199,6 +199,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'hsjp.pretrain.BFloat16.after_pred': ('pretrain.html#bfloat16.after_pred', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.BFloat16.before_batch': ('pretrain.html#bfloat16.before_batch', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.Distributed': ('pretrain.html#distributed', 'hsjp/pretrain.py'),
+                               'hsjp.pretrain.Distributed.after_fit': ('pretrain.html#distributed.after_fit', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.Distributed.after_validate': ('pretrain.html#distributed.after_validate', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.Distributed.before_fit': ('pretrain.html#distributed.before_fit', 'hsjp/pretrain.py'),
                                'hsjp.pretrain.Distributed.before_train': ('pretrain.html#distributed.before_train', 'hsjp/pretrain.py'),

@@ -197,6 +197,9 @@ class Distributed(Callback):
                 sum_ = torch.tensor(float(getattr(metric, k)), device=self.dls.device)
                 dist.all_reduce(sum_)
                 setattr(metric, k, sum_.item())
+    def after_fit(self):
+        self.learn.model = self.alone
+        del self.together  # whatever still holds the process group at exit may make torch abort
 
 # %% ../nbs/06_pretrain.ipynb #6c789826
 adam = partial(OptimWrapper, opt=partial(torch.optim.Adam, fused=True))  # torch's Adam: betas .9 .999, eps 1e-8, no decay (paper, section 3.4)
