@@ -9,7 +9,7 @@ __all__ = ['adam', 'PAPER', 'processes', 'StepLoader', 'step_loaders', 'jigsaw_p
            'show_solution']
 
 # %% ../nbs/06_pretrain.ipynb #e2fefb03
-import atexit, math, os, random, shutil, sys, time
+import atexit, math, os, random, sys, time
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -27,7 +27,7 @@ from fastai.optimizer import OptimWrapper
 from .augment import ColourAugment, JigsawBatch
 from .heatmap import HeatmapLoss, decode_heatmaps, sigma_bound
 from .jigsaw import check_points, reassemble
-from .models import denormalise, normalise, replace_head, save_checkpoint
+from .models import denormalise, load_checkpoint, normalise, replace_head, save_checkpoint
 from .plots import show_picture, show_puzzle
 from torch.nn.parallel import DistributedDataParallel
 
@@ -126,13 +126,13 @@ def bf16_pays(
     return device.type == 'cpu' and torch.cpu._is_amx_tile_supported()
 
 class BFloat16(Callback):
-    "Forward pass under bfloat16 autocast; the loss stays in float32"
+    "Forward pass under bfloat16 autocast, which ends even if it is interrupted; the loss stays in float32"
     def before_batch(self):
-        self.cast = torch.autocast(self.x.device.type, torch.bfloat16)
-        self.cast.__enter__()
-    def after_pred(self):
-        self.cast.__exit__(None, None, None)
-        self.learn.pred = self.pred.float()
+        model, forward = self.model, self.model.forward
+        def once(x):
+            del model.forward
+            with torch.autocast(x.device.type, torch.bfloat16): return forward(x).float()
+        model.forward = once
 
 class SeedEpochs(Callback):
     "Order of pictures and every random draw of an epoch depend on (seed, epoch) alone"
@@ -149,15 +149,15 @@ class KeepBest(Callback):
     "Saves the network whenever (solved, patches) is better than ever before"
     order = 60
     def __init__(self,
-        path, # file
+        paths, # files
         recipe, # plain dict kept with it
         best=(-1, -1) # to beat; a resumed run hands over its own
-    ): self.path, self.recipe, self.best = path, recipe, tuple(best)
+    ): self.paths, self.recipe, self.best = paths, recipe, tuple(best)
     def after_epoch(self):
         row = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
         if (row['solved'], row['patches']) > self.best:
             self.best = row['solved'], row['patches']
-            save_checkpoint(self.path, self.learn.model, 'jigsaw', self.recipe, best=list(self.best))
+            for path in self.paths: save_checkpoint(path, self.learn.model, 'jigsaw', self.recipe, best=list(self.best))
 
 # %% ../nbs/06_pretrain.ipynb #de081d57
 def join_processes(
@@ -205,7 +205,7 @@ class Distributed(Callback):
 adam = partial(OptimWrapper, opt=partial(torch.optim.Adam, fused=True))  # torch's Adam: betas .9 .999, eps 1e-8, no decay (paper, section 3.4)
 
 def pretrain_learner(
-    train, # PersonDataset or folder of crops: training pictures; labels are never looked at
+    train, # PersonDataset with square crops: training pictures; labels are never looked at
     valid, # the same: unseen pictures for the metric
     model, # network with n*n outputs, from `simple_baseline` or `hrnet`
     n=6, # patches a side; 6 is the paper's best
@@ -319,7 +319,7 @@ class Journal(Callback):
         if self.save: self.save()
 
 def pretrain(
-    train, valid, # PersonDatasets or folders of square crops; labels are never looked at
+    train, valid, # PersonDatasets with square crops, such as `image_folder` makes; labels are never looked at
     model, # network; its head is replaced to fit each stage
     stages, # list of `Stage`, such as `PAPER` or `curriculum(...)`
     out=None, # folder for last.pt, best.pt (of the last stage) and best-n2.pt, ... (of each); None: nothing is written
@@ -332,22 +332,23 @@ def pretrain(
     "Pretrain by stages (paper, section 3.4, is one stage); under torchrun with all its processes, of which the first writes"
     kwargs['device'] = join_processes(kwargs.get('device'))
     rank, count = processes()
-    uneven = next((s.batch for s in stages if s.batch % count), None)
-    if uneven: raise ValueError(f'batch is {uneven}; expected a multiple of the {count} processes')
+    _check_stages(train, valid, stages, count)
     recipe = {**(recipe or {}), 'stages': [asdict(s) for s in stages], 'seed': seed}
     rows, first, done = [], 0, (0, 0)
     last = Path(out)/'last.pt' if out else None
     state = None
     if out: Path(out).mkdir(parents=True, exist_ok=True)
     if resume and last and last.exists():
-        state = torch.load(last, weights_only=True, map_location='cpu')
+        fresh, state = model.config, load_checkpoint(last)[1]
         if state['recipe'] != recipe: raise ValueError(f'{last} was made by another recipe; expected the same one to resume')
+        if {**state['config'], 'n_out': 0} != {**fresh, 'n_out': 0}: raise ValueError(f'{last} holds {state["config"]}; expected the same network to resume, {fresh}')
         rows, done = state['rows'], (state['rows'][-1]['stage'], state['rows'][-1]['epoch'] + 1)
     for i, stage in enumerate(stages):
         if model.final_layer.out_channels != stage.n**2: torch.manual_seed(seed + i); replace_head(model, stage.n**2)
         if i >= done[0]:
             start = done[1] if i == done[0] else 0
-            if start < stage.epochs: _run_stage(train, valid, model, stage, i, rows, first, start, state if start else None, recipe, out, seed, kwargs)
+            if start: model.load_state_dict(state['model'])
+            if start < stage.epochs: _run_stage(train, valid, model, stage, i, rows, first, start, state['opt'] if start else None, recipe, out, seed, kwargs)
             end = rows[-1]
             chance = 1/stage.n**2
             if not rank: log(f"N = {stage.n}: {end['patches']:.1%} of the patches, {end['solved']:.1%} of the puzzles after {end['seen']:,} puzzles"
@@ -355,7 +356,16 @@ def pretrain(
         first += stage.epochs
     return rows
 
-def _run_stage(train, valid, model, stage, i, rows, first, start, state, recipe, out, seed, kwargs):
+def _check_stages(train, valid, stages, count):
+    "A ValueError names what would fail hours later"
+    for name, persons in (('train', train), ('valid', valid)):
+        if not len(persons): raise ValueError(f'{name} has no pictures; expected at least one')
+    for s in stages:
+        JigsawBatch(s.n, s.size)
+        if s.epochs < 1: raise ValueError(f'epochs is {s.epochs}; expected at least one')
+        if s.batch < 1 or s.batch % count: raise ValueError(f'batch is {s.batch}; expected a multiple of the number of processes, {count}')
+
+def _run_stage(train, valid, model, stage, i, rows, first, start, opt, recipe, out, seed, kwargs):
     "One stage of `pretrain`: fit, keep the best of this stage, leave last.pt after every epoch"
     rank, count = processes()
     learn = pretrain_learner(train, valid, model, stage.n, stage.size, stage.strength, batch=stage.batch//count, seed=seed, **kwargs)
@@ -364,15 +374,13 @@ def _run_stage(train, valid, model, stage, i, rows, first, start, state, recipe,
     save = None
     if out and not rank:
         best = max([(r['solved'], r['patches']) for r in rows if r['stage'] == i], default=(-1, -1))
-        learn.add_cb(KeepBest(Path(out)/'best.pt', recipe, best))
+        learn.add_cb(KeepBest([Path(out)/'best.pt', Path(out)/f'best-n{stage.n}.pt'], recipe, best))
         save = lambda: save_checkpoint(Path(out)/'last.pt', learn.model, 'jigsaw', recipe, rows=rows, opt=learn.opt.state_dict())
     learn.add_cb(Journal(rows, i, start, dict(n=stage.n), save))
-    if state:
-        model.load_state_dict(state['model'])
+    if opt:
         learn.create_opt()
-        learn.opt.load_state_dict(state['opt'])
+        learn.opt.load_state_dict(opt)
     fit_stage(learn, stage, start)
-    if out and not rank: shutil.copy(Path(out)/'best.pt', Path(out)/f'best-n{stage.n}.pt')
 
 # %% ../nbs/06_pretrain.ipynb #34e8132f
 @torch.no_grad()
@@ -383,10 +391,12 @@ def solve(
     seed=0, # of the shuffles
     ids=None # (B,) number of each picture, which with the seed fixes its shuffle; None: 0, 1, 2 ...
 ): # puzzles (B, 3 or 6, size, size), centres and believed points (B, n*n, 2), heatmaps (B, n*n, size/4, size/4), all on the CPU
-    "Shuffle pictures and let a network say where each patch went"
-    step = JigsawBatch(math.isqrt(model.final_layer.out_channels), size, False, original=model.config['in_channels'] == 6, seed=seed)
+    "Shuffle pictures and let a network, in evaluation mode from now on, say where each patch went"
+    k = model.final_layer.out_channels
+    if math.isqrt(k)**2 != k: raise ValueError(f'the model has {k} outputs; expected n*n, from pretraining')
+    step = JigsawBatch(math.isqrt(k), size, False, original=model.config['in_channels'] == 6, seed=seed)
     device = next(model.parameters()).device
-    puzzles, centres, _ = step(crops, ids)
+    puzzles, centres, _ = step(crops.cpu(), ids)
     heatmaps = model.eval()(normalise(puzzles.to(device))).float().cpu()
     return puzzles, centres, decode_heatmaps(heatmaps)[0], heatmaps
 

@@ -2,10 +2,11 @@
 import os, subprocess, sys
 from pathlib import Path
 import pytest, torch
+from fastai.callback.core import Callback
 from hsjp.heatmap import sigma_bound
 from hsjp.models import hrnet, load_checkpoint, simple_baseline
 from hsjp.people import mannequins
-from hsjp.pretrain import PAPER, JigsawPrecision, KeepBest, Stage, StepLoader, jigsaw_precision, pretrain, pretrain_learner
+from hsjp.pretrain import PAPER, JigsawPrecision, KeepBest, Stage, StepLoader, jigsaw_precision, pretrain, pretrain_learner, solve
 
 @pytest.fixture
 def few(): return [mannequins(s).subset(range(16)).view(size=(36, 36)) for s in ('train', 'valid')]
@@ -28,7 +29,7 @@ def test_six_channels(few):
 
 def test_best_is_by_solved_then_patches(few, tmp_path):
     "and a resumed run has to beat the best so far"
-    keep = KeepBest(tmp_path/'b.pt', {})
+    keep = KeepBest([tmp_path/'b.pt'], {})
     class Recorder: metric_names = ['epoch', 'patches', 'solved', 'time']
     class Learn: recorder, model = Recorder, hrnet(4, 8)
     keep.learn = Learn
@@ -48,6 +49,57 @@ def test_best_is_by_solved_then_patches(few, tmp_path):
     torch.save(state, tmp_path/'last.pt')
     pretrain(*few, hrnet(4, 8), stages, tmp_path, resume=True, log=lambda s: None, bf16=False)
     assert load_checkpoint(tmp_path/'best.pt')[1]['best'] == list(best)
+
+class StopAt(Callback):
+    "As if somebody pressed stop, before the first step of an epoch"
+    order = 90
+    def __init__(self, n): self.n = n
+    def before_train(self):
+        if self.learn.model.final_layer.out_channels == self.n**2: raise KeyboardInterrupt
+
+def test_a_run_stopped_between_two_stages_goes_on(few, tmp_path):
+    stages = [Stage(n, 32, 2, .2, 1e-3, 8, 0, 0., ()) for n in (2, 3)]
+    def run(out, **kwargs):
+        torch.manual_seed(0)
+        model = hrnet(4, 8)
+        return model, pretrain(*few, model, stages, out, log=lambda s: None, bf16=False, **kwargs)
+    whole, rows = run(tmp_path/'whole')
+    with pytest.raises(KeyboardInterrupt): run(tmp_path/'halved', cbs=[StopAt(3)])
+    (tmp_path/'halved'/'best-n2.pt').rename(tmp_path/'best-n2.pt')
+    resumed, again = run(tmp_path/'halved', resume=True)
+    drop = lambda rows: [{k: v for k, v in r.items() if k != 'seconds'} for r in rows]
+    assert drop(again) == drop(rows)
+    for model in (resumed, run(tmp_path/'halved', resume=True)[0]):          # the second had nothing left to do
+        assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), model.state_dict().values()))
+    assert load_checkpoint(tmp_path/'best-n2.pt')[0].final_layer.out_channels == 4
+
+def test_stop_in_the_forward_pass_ends_autocast(few):
+    learn = pretrain_learner(*few, hrnet(4, 8), 2, 32, batch=8, bf16=True)
+    dtypes = []
+    def stop(module, args, out):
+        dtypes.append(out.dtype)
+        if len(dtypes) == 2: raise KeyboardInterrupt
+    learn.model.conv1.register_forward_hook(stop)
+    with pytest.raises(KeyboardInterrupt), learn.no_bar(), learn.no_logging(): learn.fit(1)
+    assert dtypes == [torch.bfloat16]*2 and not torch.is_autocast_enabled('cpu')
+    assert learn.model(torch.rand(2, 3, 32, 32)).dtype == torch.float32
+
+@pytest.mark.parametrize('bad,word', [
+    (dict(train=[]), 'train has no pictures'), (dict(valid=[]), 'valid has no pictures'),
+    (dict(n=17), 'n is 17'), (dict(epochs=0), 'epochs is 0'), (dict(batch=0), 'batch is 0'), (dict(size=4), 'size is 4')])
+def test_bad_stages_are_named_before_any_training(bad, word, few):
+    last = dict(n=2, size=32, epochs=1, batch=8) | {k: v for k, v in bad.items() if k not in ('train', 'valid')}
+    with pytest.raises(ValueError, match=word): pretrain(bad.get('train', few[0]), bad.get('valid', few[1]), hrnet(4, 8), [Stage(2, 32, 1000), Stage(**last)])
+
+def test_resume_names_another_network(few, tmp_path):
+    run = lambda model: pretrain(*few, model, [Stage(2, 32, 1, batch=8)], tmp_path, resume=True, log=lambda s: None, bf16=False)
+    run(hrnet(4, 8))
+    with pytest.raises(ValueError, match="expected the same network to resume"): run(hrnet(4, 16))
+    (tmp_path/'last.pt').write_bytes(b'junk')
+    with pytest.raises(ValueError, match='cannot be read'): run(hrnet(4, 8))
+
+def test_solve_wants_square_outputs(few):
+    with pytest.raises(ValueError, match='has 17 outputs'): solve(hrnet(17, 8), few[0].view(labels=False)[0][0][None], 32)
 
 @pytest.mark.parametrize('points,centres,word', [
     (torch.full((1, 4, 2), torch.nan), torch.zeros(1, 4, 2), r'points\[0, 0\] is \[nan, nan\]'),
