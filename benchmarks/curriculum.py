@@ -2,11 +2,11 @@
 
     python benchmarks/curriculum.py mannequins --way paper --n 2 --seed 0
     python benchmarks/curriculum.py person_keypoints_train.json --valid person_keypoints_valid.json --way curriculum
-    python benchmarks/curriculum.py table
 
 Both ways: SimpleBaseline-18, 64 pixels, batch 32, Adam at 1e-3 after 200 steps of warm-up, colour on. The paper's way meets N at once, at full augmentation. The curriculum starts with
 N = 2 at strength 0.2; once 0.8 of the patches are found it goes on to N = 3 at 0.2, and once half of those are found to strength 0.4. A run ends when 0.8 of the patches are found at its
-last N, or after --puzzles. Every epoch adds a row to --out, by default hsjp/data/results/plateau.csv, of which `table` makes the table. A run takes an hour on one core.
+last N, or after --puzzles. Every epoch adds a row to --out, by default
+hsjp/data/results/plateau.csv, of which lesson 06 makes a figure and a table; a run that is there already is refused. A run takes an hour on one core.
 """
 import argparse
 from pathlib import Path
@@ -34,31 +34,26 @@ class Write(Callback):
         if values['patches'] >= self.enough: raise CancelFitException
 
 def run(a):
-    train, valid = load_persons(a.data, a.pictures, min_side=32), load_persons(a.valid or a.data, a.pictures, 'valid', min_side=32)
+    row = dict(data=a.name, way=a.way, seed=a.seed)
+    there = pd.read_csv(a.out) if Path(a.out).exists() else pd.DataFrame(columns=[*row, 'n'])
+    if len(there[(there[list(row)] == list(row.values())).all(axis=1) & (there.n.eq(a.n) | (a.way == 'curriculum'))]): raise SystemExit(f'{a.out} has this run already')
+    train, valid = load_persons(a.data, a.pictures, min_side=32), load_persons(a.valid, a.pictures, 'valid', min_side=32)
     square = lambda p: crop_cache(p.view(size=(72, 72), labels=False, pad=1. if a.data == 'mannequins' else 1.25), a.crops)
     train, valid = square(train), square(valid)
     torch.manual_seed(a.seed)
     model, seen = simple_baseline(4, depth=18), 0
     for i, (n, strength, enough) in enumerate(CURRICULUM if a.way == 'curriculum' else [(a.n, 1., .8)]):
-        epochs = round((a.puzzles - seen)/len(train))
+        epochs = (a.puzzles - seen)//(len(train)//32*32)
         if epochs < 1: break
-        write = Write(a.out, dict(data='mannequins' if a.data == 'mannequins' else a.name, way=a.way, seed=a.seed, n=n, strength=strength), enough, seen)
+        write = Write(a.out, dict(row, n=n, strength=strength), enough, seen)
         pretrain(train, valid, model, [Stage(n, 64, epochs, strength, 1e-3, 32, 200, 0., ())], seed=100*a.seed + i, cbs=[write])
         seen = write.seen
 
-def table(path):
-    "A line for each run and N, in markdown"
-    rows = pd.read_csv(path)
-    reached = lambda r, share: f'{r.seen[r.patches >= share].min():,.0f}' if (r.patches >= share).any() else f'> {r.seen.max():,}'
-    lines = [dict(data=data, way=way, seed=seed, N=n, **{'off the plateau': reached(r, 1.5/n**2), 'half the patches': reached(r, .5), '0.8 of them': reached(r, .8), 'most patches': f'{r.patches.max():.1%}'})
-             for (data, way, seed, n), r in rows.groupby(['data', 'way', 'seed', 'n'])]
-    for line in [list(lines[0]), ['---']*len(lines[0]), *(l.values() for l in lines)]: print(f'| {" | ".join(map(str, line))} |')
-
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('data', help="'mannequins', a COCO-format json, or 'table'")
+    p.add_argument('data', help="'mannequins', or a COCO-format json")
     p.add_argument('--pictures', help="folder of the json's pictures")
-    p.add_argument('--valid', help='json of the unseen persons')
+    p.add_argument('--valid', help='json of the unseen persons; the mannequins have theirs')
     p.add_argument('--name', default='coco_persons', help="the data's name in the table")
     p.add_argument('--way', choices=('paper', 'curriculum'), default='curriculum')
     p.add_argument('--n', type=int, choices=(2, 3), default=2, help='of the paper\'s way')
@@ -67,4 +62,6 @@ if __name__ == '__main__':
     p.add_argument('--crops', default='runs/crops', help='folder for the crops')
     p.add_argument('--out', default=RESULTS, help='csv with a row an epoch')
     a = p.parse_args()
-    table(a.out) if a.data == 'table' else run(a)
+    if a.data == 'mannequins': a.name = a.valid = a.data
+    if not a.valid: p.error('--valid is missing; expected the json of unseen persons')
+    run(a)

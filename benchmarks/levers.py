@@ -1,10 +1,10 @@
 """What makes small puzzles pay on real people: one lever at a time, each beside scratch with the same total work.
 
     python benchmarks/levers.py person_keypoints_train.json --valid person_keypoints_valid.json --seed 0
-    python benchmarks/levers.py table
 
 SimpleBaseline-18 at 64 x 64. Puzzles use the train part's boxes only, fine-tuning a tenth of its labels for 24 epochs; AP and PCK@0.1 on the unseen persons (ground-truth boxes, flip test).
-Work is pictures trained on, each puzzle and each labelled picture one. Every run adds a row to --out, by default hsjp/data/results/levers.csv; rows already there are not run again.
+Work is pictures trained on, each puzzle and each labelled picture one. Every run adds a row to --out, by default hsjp/data/results/levers.csv; rows already there are
+not run again, and lesson 08 makes a table of them.
 All runs of a seed take two hours on one core.
 """
 import argparse
@@ -88,19 +88,13 @@ def run(a):
         steps = len(label_share(labelled, share, a.seed))//RECIPE.batch*RECIPE.batch
         one(f'scratch, equal work{suffix}', share, None, None, whole, {}, RECIPE.epochs + -(-solver(kind)[1][-1]['seen']//steps))
 
-def table(path):
-    "All rows in markdown"
-    rows = pd.read_csv(path).fillna('').round(2)
-    for line in [list(rows), ['---']*len(rows.columns), *rows.values.tolist()]: print(f'| {" | ".join(map(str, line))} |')
-
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('data', help="a COCO-format json, or 'table'")
+    p.add_argument('data', help='a COCO-format json')
     p.add_argument('--pictures', help="folder of the json's pictures")
-    p.add_argument('--valid', help='json of the unseen persons')
+    p.add_argument('--valid', required=True, help='json of the unseen persons')
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--crops', default='runs/crops', help='folder for the crops')
     p.add_argument('--weights', default='runs/levers', help='folder for the weights of the solvers')
     p.add_argument('--out', default=RESULTS, help='csv with a row a run')
-    a = p.parse_args()
-    table(a.out) if a.data == 'table' else run(a)
+    run(p.parse_args())

@@ -89,7 +89,6 @@ print((memory('VmHWM') - before)/(out.numel()*4))'''
 def main(repeats=11):
     torch.set_num_threads(1); torch.manual_seed(0); random.seed(0)
     crops = torch.randint(0, 255, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
-    grid = torch.rand(BATCH, SIZE, SIZE, 2)*2 - 1
     grid = F.affine_grid(torch.eye(2, 3).repeat(BATCH, 1, 1) + .2*torch.randn(BATCH, 2, 3), (BATCH, 3, SIZE, SIZE), align_corners=False)
     plain, full = JigsawBatch(N, SIZE, colour=None, seed=0), JigsawBatch(N, SIZE, seed=0)
     points, floats = torch.rand(BATCH, N*N, 2)*SIZE, torch.rand(BATCH, 3, SIDE, SIDE)
