@@ -132,8 +132,8 @@ def to_float(
 class RandomStep:
     "What the batch steps share: a seeded generator on the batch's device that `reseed` starts anew"
     def __init__(self,
-        seed=None # None: a fresh seed
-    ): self.seed, self.generator = torch.seed() % 2**31 if seed is None else seed, None
+        seed=None # None: one drawn from torch's global generator
+    ): self.seed, self.generator = torch.randint(2**31, ()).item() if seed is None else seed, None
     def reseed(self,
         epoch:int # numbers from here on depend on (seed, epoch) alone, so that a resumed run draws what the first would have drawn
     ): self.epoch, self.generator = epoch, None
@@ -167,12 +167,13 @@ class JigsawBatch(RandomStep):
         ids = torch.arange(len(crops)) if ids is None else ids.cpu()
         return self._deck[ids % self.deck].to(crops.device)
     def __call__(self,
-        crops, # (B, 3, S, S) uint8, or float in [0, 1]; square, any resolution
+        crops, # (B, 3, S, S) uint8, or float32 in [0, 1]; square, any resolution, though much larger than `size` they alias
         ids=None # (B,) number of each picture, for the fixed deck; None: 0, 1, 2 ...
     ): # puzzle (B, 3 or 6, size, size) float in [0, 1], centres (B, n*n, 2), mask (B, n*n)
         "Cut, shuffle, colour, resample; a ValueError names crops that do not fit"
-        if crops.ndim != 4 or not len(crops) or crops.shape[-1] != crops.shape[-2] or crops.shape[-1] < self.n:
+        if crops.ndim != 4 or not len(crops) or crops.shape[1] != 3 or crops.shape[-1] != crops.shape[-2] or crops.shape[-1] < self.n:
             raise ValueError(f'crops have shape {tuple(crops.shape)}; expected (B, 3, S, S), square, at least one, S >= n = {self.n}')
+        if crops.dtype not in (torch.uint8, torch.float32): raise ValueError(f'crops are {crops.dtype}; expected torch.uint8, or torch.float32 in [0, 1]')
         side = crops.shape[-1]//self.n*self.n
         edge = (crops.shape[-1] - side)//2
         canvas = crops[..., edge:edge+side, edge:edge+side]

@@ -17,9 +17,11 @@ def gaussian_heatmaps(
     stride=4 # input pixels a heatmap pixel; 4 in both networks
 ): # (B, K, H, W) float, 1 at the point's exact place
     "Unnormalised Gaussians at the points (paper, eq. 1); a ValueError names points that are not finite"
-    check_points(points)
-    if sigma <= 0: raise ValueError(f'sigma is {sigma}; expected a width above 0, in heatmap pixels')
+    check_points(points); _check_sigma(sigma)
     return _draw(points, size, sigma, stride)
+
+def _check_sigma(sigma):
+    if not 0 < sigma < math.inf: raise ValueError(f'sigma is {sigma}; expected a width above 0, in heatmap pixels')
 
 def _draw(points, size, sigma, stride):
     "`gaussian_heatmaps` without its checks"
@@ -63,6 +65,7 @@ def decode_heatmaps(
     "Where each heatmap peaks; everything on the heatmaps' device, for the whole batch at once"
     if method not in ('argmax', 'quarter', 'dark'): raise ValueError(f"method is {method!r}; expected 'argmax', 'quarter' or 'dark'")
     heatmaps = heatmaps.float()
+    if heatmaps.ndim != 4 or heatmaps.shape[0] == 0: raise ValueError(f'heatmaps have shape {tuple(heatmaps.shape)}; expected (B, K, H, W) with at least one picture')
     b, k, h, w = heatmaps.shape
     scores, index = _peaks(heatmaps.flatten(2))
     peak = torch.stack([index % w, index//w], -1)
@@ -90,7 +93,8 @@ def masked_mse(
     reduction='mean' # 'mean': one number; 'none': one a picture, (B,); 'sum': the sum of those
 ):
     "Mean squared error over B*K*H*W, masked channels included in the denominator (paper, eq. 2)"
-    if not len(target) or mask.shape != target.shape[:2]: raise ValueError(f'mask has shape {tuple(mask.shape)}; expected {tuple(target.shape[:2])}, at least one picture')
+    if not len(target): raise ValueError(f'target has shape {tuple(target.shape)}; expected (B, K, H, W) with at least one picture')
+    if mask.shape != target.shape[:2]: raise ValueError(f'mask has shape {tuple(mask.shape)}; expected {tuple(target.shape[:2])}')
     each = ((pred - target).square().mean((2, 3))*mask).mean(1)
     return each if reduction == 'none' else getattr(each, reduction)()
 
@@ -100,7 +104,9 @@ class HeatmapLoss:
         sigma, # in heatmap pixels
         stride=4, # input pixels a heatmap pixel
         reduction='mean' # see `masked_mse`; fastai's get_preds sets 'none'
-    ): self.sigma, self.stride, self.reduction = sigma, stride, reduction
+    ):
+        _check_sigma(sigma)
+        self.sigma, self.stride, self.reduction = sigma, stride, reduction
     def __call__(self,
         pred, # (B, K, H, W) heatmaps
         points, # (B, K, 2) in input pixels

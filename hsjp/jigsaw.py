@@ -78,7 +78,7 @@ def _move(x, source, n):
 
 def shuffle_patches(
     x, # (B, C, P*n, P*n) pictures of any dtype
-    slots, # (B, n*n) int64: where each patch lands, see `durstenfeld`
+    slots, # (B, n*n) int64: where each patch lands, see `durstenfeld`; permutations, which is not checked
     n:int # patches a side
 ): # like x: patch i of picture b stands at slot `slots[b, i]`
     "Cut every picture into n x n patches and move each to its slot; a ValueError names a size that does not fit"
@@ -123,8 +123,11 @@ def reassemble(
     n:int # patches a side; where it does not divide S, the picture is scaled to whole patches and back
 ): # like x: the patches put back
     "Undo a shuffle from predicted points, by `assign_slots`"
-    slots, side = assign_slots(points, n, x.shape[-1]), x.shape[-1]
-    if x.shape[-2] != side: raise ValueError(f'x has sides {tuple(x.shape[-2:])}; expected a square')
+    side = x.shape[-1]
+    if x.ndim != 4 or x.shape[-2] != side: raise ValueError(f'x has shape {tuple(x.shape)}; expected (B, C, S, S)')
+    if len(points) != len(x): raise ValueError(f'points has {len(points)} rows; expected one for each of the {len(x)} pictures')
+    slots = assign_slots(points, n, side)
     if side % n == 0: return unshuffle_patches(x, slots, n)
     scale = lambda im, s: F.interpolate(im, (s, s), mode='bilinear')
-    return scale(unshuffle_patches(scale(x, puzzle_size(side, n)), slots, n), side)
+    back = scale(unshuffle_patches(scale(x.float(), puzzle_size(side, n)), slots, n), side)
+    return (back if x.is_floating_point() else back.round()).to(x.dtype)

@@ -113,6 +113,7 @@ class PersonDataset:
         new = copy.copy(self)
         for k, v in dict(size=size, margin=margin, labels=labels, pad=pad).items():
             if v is not None: setattr(new, k, v)
+        if new.pad <= 0: raise ValueError(f'pad is {new.pad}; expected the width of the window over that of the box, above 0')
         if new.labels and not new.skeleton: raise ValueError('labels=True, but these persons have no keypoints')
         return new
     def subset(self,

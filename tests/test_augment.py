@@ -86,9 +86,21 @@ def test_solarise_and_blur_touch_only_those_drawn():
     assert torch.allclose(y[[0, 3]], x[[0, 3]], atol=1e-5) and torch.allclose(y[2], torch.where(x[2] < .5, x[2], 1 - x[2]), atol=1e-5)
     assert (y[1] - x[1]).abs().max() > .01
 
-@pytest.mark.parametrize('crop', (torch.zeros(1, 3, 10, 12), torch.zeros(0, 3, 12, 12), torch.zeros(3, 12, 12)))
+@pytest.mark.parametrize('crop', (torch.zeros(1, 3, 10, 12), torch.zeros(0, 3, 12, 12), torch.zeros(3, 12, 12), torch.zeros(1, 1, 12, 12)))
 def test_bad_crops_are_named(crop):
     with pytest.raises(ValueError, match='crops have shape'): JigsawBatch(3, 96)(crop)
+
+@pytest.mark.parametrize('dtype', (torch.float16, torch.float64, torch.int64, torch.bool))
+def test_bad_dtypes_are_named(dtype):
+    with pytest.raises(ValueError, match=f'crops are {dtype}; expected torch.uint8'): JigsawBatch(3, 96)(torch.zeros(1, 3, 12, 12, dtype=dtype))
+
+def test_without_a_seed_the_global_generator_decides():
+    crops = torch.randint(0, 255, (2, 3, 24, 24), dtype=torch.uint8)
+    def once():
+        torch.manual_seed(0)
+        return JigsawBatch(3, 24)(crops)[0], torch.rand(3)
+    (a, u), (b, v) = once(), once()
+    assert torch.equal(a, b) and torch.equal(u, v) and not torch.equal(a, JigsawBatch(3, 24)(crops)[0])
 
 @pytest.mark.parametrize('n', (0, 17, 2.5, True))
 def test_bad_n_is_named(n):

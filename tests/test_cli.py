@@ -107,7 +107,7 @@ def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
 
 @pytest.mark.parametrize('words,sentence', [
     (['pretrain', '--data', 'nowhere.json'], 'no such file'),
-    (['pretrain', '--device', 'abacus'], 'invalid device_name value'),
+    (['pretrain', '--device', 'abacus'], "'abacus' is no device; expected 'cpu' or 'cuda'"),
     (['finetune', '--labels', '0'], 'share is 0'),
     (['finetune', '--data', '.'], 'expected a COCO-format json'),
     (['finetune', '--weights', 'nowhere.pt'], 'nowhere.pt'),
@@ -115,6 +115,7 @@ def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
     (['evaluate', '{pose}', '--boxes', 'nowhere.json'], 'no such file'),
     (['predict', '{pose}', '{picture}', '--detector', 'nowhere.pth'], 'no such file'),
     (['predict', '{puzzles}', 'x.jpg'], 'expected a pose network'),
+    (['solve', '{puzzles}', '{picture}', '--pad', '0'], 'pad is 0'),
     (['export', '{puzzles}'], 'expected a pose network'),
     (['predict', '{pose}', 'x.jpg'], 'no such picture')])
 def test_bad_input_ends_with_a_sentence(words, sentence, small, trained, tmp_path, capsys):

@@ -40,6 +40,9 @@ def test_no_denormals_far_from_the_point():
     (lambda: gaussian_heatmaps(torch.full((1, 2, 2), torch.nan), (8, 8), 1.), r'points\[0, 0\] is \[nan, nan\]; expected finite'),
     (lambda: gaussian_heatmaps(torch.zeros(0, 2, 2), (8, 8), 1.), 'at least one picture'),
     (lambda: gaussian_heatmaps(torch.zeros(1, 2, 2), (8, 8), 0.), 'sigma is 0'),
+    (lambda: HeatmapLoss(float('nan')), 'sigma is nan'),
+    (lambda: decode_heatmaps(torch.zeros(0, 2, 8, 8)), 'at least one picture'),
+    (lambda: masked_mse(*torch.zeros(2, 0, 2, 8, 8), torch.ones(0, 2)), 'at least one picture'),
     (lambda: masked_mse(torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8), torch.ones(1, 3)), r'mask has shape \(1, 3\)'),
     (lambda: sigma_bound(17, 56), 'n is 17')])
 def test_bad_input_is_named(call, word):

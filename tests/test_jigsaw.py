@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import chisquare
 from hsjp.jigsaw import durstenfeld, patch_centres, puzzle_size, reassemble, shuffle_patches, unshuffle_patches
 
-DTYPES = torch.uint8, torch.int64, torch.float16, torch.float32, torch.float64
+DTYPES = torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64
 
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(1, 16), patch=st.integers(1, 5), batch=st.integers(1, 3), channels=st.integers(1, 6), dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
@@ -36,8 +36,10 @@ def test_centres_are_the_papers(size, n):
 
 def test_reassemble_a_size_that_n_does_not_divide():
     slots = durstenfeld(2, 36, torch.Generator().manual_seed(0))
-    x = torch.rand(2, 3, 224, 224)
-    assert reassemble(x, patch_centres(slots, 6, 224), 6).shape == x.shape
+    x = torch.rand(2, 3, 224, 224)*255
+    for dtype in (torch.float32, torch.bfloat16, torch.uint8, torch.int64):
+        y = reassemble(x.to(dtype), patch_centres(slots, 6, 224), 6)
+        assert y.shape == x.shape and y.dtype == dtype
 
 @pytest.mark.parametrize('call,word', [
     (lambda: shuffle_patches(torch.zeros(1, 3, 10, 12), torch.zeros(1, 4).long(), 2), 'square'),
@@ -48,7 +50,8 @@ def test_reassemble_a_size_that_n_does_not_divide():
     (lambda: puzzle_size(224, 2.5), '1 to 16'),
     (lambda: reassemble(torch.zeros(1, 3, 8, 8), torch.full((1, 4, 2), torch.nan), 2), 'NaN'),
     (lambda: reassemble(torch.zeros(1, 3, 8, 8), torch.zeros(1, 9, 2), 2), 'expected'),
-    (lambda: reassemble(torch.zeros(1, 3, 8, 9), torch.zeros(1, 4, 2), 2), 'square'),
+    (lambda: reassemble(torch.zeros(1, 3, 8, 9), torch.zeros(1, 4, 2), 2), r'\(B, C, S, S\)'),
+    (lambda: reassemble(torch.zeros(2, 3, 8, 8), torch.zeros(1, 4, 2), 2), 'points has 1 rows'),
     (lambda: shuffle_patches(torch.zeros(2, 3, 8, 8), torch.zeros(1, 4).long(), 2), 'one for each of the 2'),
     (lambda: patch_centres(torch.zeros(0, 4).long(), 2, 224), 'at least one'),
     (lambda: durstenfeld(0, 4), 'at least one')])
