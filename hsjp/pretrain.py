@@ -361,7 +361,7 @@ def _check_stages(train, valid, stages, count):
     for name, persons in (('train', train), ('valid', valid)):
         if not len(persons): raise ValueError(f'{name} has no pictures; expected at least one')
     for s in stages:
-        JigsawBatch(s.n, s.size)
+        JigsawBatch(s.n, s.size, seed=0)
         if s.epochs < 1: raise ValueError(f'epochs is {s.epochs}; expected at least one')
         if s.batch < 1 or s.batch % count: raise ValueError(f'batch is {s.batch}; expected a multiple of the number of processes, {count}')
 

@@ -1,5 +1,6 @@
 "What a run remembers, and that two processes train one network"
 import os, subprocess, sys
+from dataclasses import replace
 from pathlib import Path
 import pytest, torch
 from fastai.callback.core import Callback
@@ -146,6 +147,19 @@ a, b = everyone(look.first)
 assert a.shape == (4, 3, 32, 32) and not torch.equal(a, b), 'the same augmentation on both'
 if rank == 0: print('FINE')
 '''
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.sysconf('SC_PAGE_SIZE')*os.sysconf('SC_PHYS_PAGES') < 14e9, reason='a batch of the paper takes 11 GB of memory')
+def test_two_steps_of_the_paper():
+    "256 puzzles of 224 x 224 with 36 heatmaps of 56 x 56 each, at 1e-3: the command's own stage, cut to one epoch of two steps"
+    torch.set_num_threads(2); torch.manual_seed(0)
+    shapes, rates = [], []
+    class Look(Callback):
+        def before_step(self): shapes.append((*self.x.shape, *self.pred.shape)); rates.append(self.opt.hypers[-1]['lr'])
+    pictures = mannequins('train').subset(range(512)).view(size=(224, 224))
+    rows = pretrain(pictures, pictures.subset(range(8)), simple_baseline(36, 18), [replace(PAPER[0], epochs=1)], cbs=[Look()], log=lambda s: None)
+    assert shapes == [(256, 3, 224, 224, 256, 36, 56, 56)]*2 and rates == [1e-3]*2
+    assert 0 < rows[0]['train_loss'] < 1 and rows[0]['seen'] == 512
 
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path):
