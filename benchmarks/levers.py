@@ -26,6 +26,10 @@ RECIPE = FinetuneRecipe(epochs=24, size=(64, 64))
 
 def whole(few, valid, model, recipe, seed): finetune(few, valid, model, recipe, every=recipe.epochs, seed=seed)
 
+def stronger(few, valid, model, recipe, seed):
+    "The paper's turns and scales: with so many epochs a random start may need them"
+    whole(few, valid, model, replace(recipe, affine=(45, .35, 0)), seed)
+
 def head_first(few, valid, model, recipe, seed, epochs=4):
     "Only deconvolutions and head at first"
     whole(few, valid, freeze_upto(model, 4), replace(recipe, epochs=epochs, anneal=0.), seed)
@@ -43,10 +47,13 @@ def slow_trunk(few, valid, model, recipe, seed, part=.2):
     learn.metrics = []
     with learn.no_bar(), learn.no_logging(): learn.fit(recipe.epochs, cbs=ParamScheduler({'lr': lambda t: [part*rate(t), rate(t)]}))
 
-# name: puzzles, labels, how to fine-tune, keywords of load_weights
-RUNS = {'HSJP': ('base', .1, whole, {}), 'head first': ('base', .1, head_first, {}), 'slow trunk': ('base', .1, slow_trunk, {}), 'lower layers frozen': ('base', .1, lower_frozen, {}),
-        'trunk only': ('base', .1, whole, dict(trunk_only=True)), 'then N = 3': ('n3', .1, whole, {}), 'twice the puzzles': ('more', .1, whole, {}), 'three times the strength': ('strong', .1, whole, {}),
-        'a fiftieth of the labels': ('base', .02, whole, {})}
+# name: puzzles to start from, puzzles whose number is made up for by more epochs, labels, how to fine-tune, keywords of load_weights
+RUNS = {'scratch': (None, None, .1, whole, {}), 'scratch, a fiftieth of the labels': (None, None, .02, whole, {}),
+        'HSJP': ('base', None, .1, whole, {}), 'head first': ('base', None, .1, head_first, {}), 'slow trunk': ('base', None, .1, slow_trunk, {}),
+        'lower layers frozen': ('base', None, .1, lower_frozen, {}), 'trunk only': ('base', None, .1, whole, dict(trunk_only=True)), 'then N = 3': ('n3', None, .1, whole, {}),
+        'twice the puzzles': ('more', None, .1, whole, {}), 'three times the strength': ('strong', None, .1, whole, {}), 'a fiftieth of the labels': ('base', None, .02, whole, {}),
+        'scratch, equal work': (None, 'base', .1, whole, {}), 'scratch, equal work, a fiftieth of the labels': (None, 'base', .02, whole, {}),
+        'scratch, equal work, as N = 3': (None, 'n3', .1, whole, {}), 'scratch, equal work, as N = 3, turned and scaled as in the paper': (None, 'n3', .1, stronger, {})}
 
 def run(a):
     train, valid = load_persons(a.data, a.pictures, min_side=32), load_persons(a.valid, a.pictures, min_side=32)
@@ -66,27 +73,22 @@ def run(a):
         state = torch.load(file, weights_only=True)
         return state['state_dict'], state['rows']
 
-    def one(name, share, weights, rows, tune, how, epochs=RECIPE.epochs):
-        if (name, a.seed) in there: return
+    for name, (kind, like, share, tune, how) in RUNS.items():
+        if (name, a.seed) in there or a.only and name not in a.only: continue
         few = crop_cache(label_share(labelled, share, a.seed).view(size=RECIPE.size, margin=1.25), a.crops)
+        weights, rows = solver(kind) if kind else (None, [])
+        steps = len(few)//RECIPE.batch*RECIPE.batch
+        epochs = RECIPE.epochs + (-(-solver(like)[1][-1]['seen']//steps) if like else 0)
         torch.manual_seed(a.seed)
         model = simple_baseline(len(labelled.skeleton.names), depth=18)
-        if weights: load_weights(model, weights, **how)
+        if kind: load_weights(model, weights, **how)
         tune(few, valid, model, replace(RECIPE, epochs=epochs), a.seed)
         points, scores = predict(model, valid)
-        ap, seen = coco_ap(valid, coco_results(valid, points, scores)).iloc[0], rows[-1]['seen'] if rows else 0
-        row = dict(start=name, seed=a.seed, labels=len(few), N=rows[-1]['n'] if rows else '', patches=round(rows[-1]['patches'], 4) if rows else '', puzzles=seen,
-                   work=seen + epochs*(len(few)//RECIPE.batch*RECIPE.batch), AP=ap.AP, AP50=ap.AP50, PCK=round(100*pck(points, valid.points, valid.visible, valid.boxes), 2))
+        ap, last = coco_ap(valid, coco_results(valid, points, scores)).iloc[0], rows[-1] if rows else dict(seen=0, n='', patches='')
+        row = dict(start=name, seed=a.seed, labels=len(few), N=last['n'], patches=last['patches'], puzzles=last['seen'], work=last['seen'] + epochs*steps,
+                   AP=ap.AP, AP50=ap.AP50, PCK=round(100*pck(points, valid.points, valid.visible, valid.boxes), 2))
         print(row, flush=True)
-        pd.DataFrame([row]).to_csv(a.out, mode='a', header=not Path(a.out).exists(), index=False)
-
-    for share, suffix in ((.1, ''), (.02, ', a fiftieth of the labels')): one(f'scratch{suffix}', share, None, None, whole, {})
-    for name, (kind, share, tune, how) in RUNS.items():
-        state, rows = solver(kind)
-        one(name, share, state, rows, tune, how)
-    for share, kind, suffix in ((.1, 'base', ''), (.02, 'base', ', a fiftieth of the labels'), (.1, 'n3', ', as N = 3')):
-        steps = len(label_share(labelled, share, a.seed))//RECIPE.batch*RECIPE.batch
-        one(f'scratch, equal work{suffix}', share, None, None, whole, {}, RECIPE.epochs + -(-solver(kind)[1][-1]['seen']//steps))
+        pd.DataFrame([row]).round(4).to_csv(a.out, mode='a', header=not Path(a.out).exists(), index=False)
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,6 +96,7 @@ if __name__ == '__main__':
     p.add_argument('--pictures', help="folder of the json's pictures")
     p.add_argument('--valid', required=True, help='json of the unseen persons')
     p.add_argument('--seed', type=int, default=0)
+    p.add_argument('--only', nargs='+', choices=RUNS, metavar='RUN', help=f'names of the runs (default: all): {"; ".join(RUNS)}')
     p.add_argument('--crops', default='runs/crops', help='folder for the crops')
     p.add_argument('--weights', default='runs/levers', help='folder for the weights of the solvers')
     p.add_argument('--out', default=RESULTS, help='csv with a row a run')
