@@ -282,6 +282,7 @@ def curriculum(
     batch=32 # small: the plateau is left after a number of steps, not of puzzles
 ): # list of `Stage`s
     "The small recipe: N grows, and in each stage the rate falls at the end"
+    if pictures < 1: raise ValueError(f'pictures is {pictures}; expected at least one to train with')
     return [Stage(2+i, size, max(1, round(p/pictures)), strength, 1e-3, batch, 200, .4, ()) for i, p in enumerate(puzzles)]
 
 def fit_stage(

@@ -7,7 +7,7 @@ from fastai.callback.core import Callback
 from hsjp.heatmap import sigma_bound
 from hsjp.models import hrnet, load_checkpoint, simple_baseline
 from hsjp.people import mannequins
-from hsjp.pretrain import PAPER, JigsawPrecision, KeepBest, Stage, StepLoader, jigsaw_precision, pretrain, pretrain_learner, solve
+from hsjp.pretrain import PAPER, JigsawPrecision, KeepBest, Stage, StepLoader, curriculum, jigsaw_precision, pretrain, pretrain_learner, solve
 
 @pytest.fixture
 def few(): return [mannequins(s).subset(range(16)).view(size=(36, 36)) for s in ('train', 'valid')]
@@ -91,6 +91,9 @@ def test_stop_in_the_forward_pass_ends_autocast(few):
 def test_bad_stages_are_named_before_any_training(bad, word, few):
     last = dict(n=2, size=32, epochs=1, batch=8) | {k: v for k, v in bad.items() if k not in ('train', 'valid')}
     with pytest.raises(ValueError, match=word): pretrain(bad.get('train', few[0]), bad.get('valid', few[1]), hrnet(4, 8), [Stage(2, 32, 1000), Stage(**last)])
+
+def test_a_curriculum_needs_pictures():
+    with pytest.raises(ValueError, match='pictures is 0'): curriculum(0)
 
 def test_resume_names_another_network(few, tmp_path):
     run = lambda model: pretrain(*few, model, [Stage(2, 32, 1, batch=8)], tmp_path, resume=True, log=lambda s: None, bf16=False)
