@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd, torch
 from fastai.callback.core import Callback, CancelFitException
 import hsjp
-from hsjp.cli import load_persons
+from hsjp.commands import load_persons
+from hsjp.crops import crop_cache
 from hsjp.models import simple_baseline
-from hsjp.people import crop_cache
 from hsjp.pretrain import Stage, pretrain
 
 RESULTS = Path(hsjp.__file__).parent/'data'/'results'/'plateau.csv'

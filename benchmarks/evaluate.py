@@ -7,10 +7,12 @@ from files (crops cut, network twice for the flip test, decoding, back to the pi
 """
 import statistics, sys, time
 import numpy as np, torch
-from hsjp.evaluate import oks_nms, predict
+from hsjp.evaluate import oks_nms
 from hsjp.heatmap import decode_heatmaps, gaussian_heatmaps
 from hsjp.models import simple_baseline
-from hsjp.people import COCO, mannequins
+from hsjp.people import mannequins
+from hsjp.predict import predict
+from hsjp.skeleton import COCO
 
 def loop_decode(heatmaps):
     "A joint at a time: brightest pixel, and one Newton step on the log of what is around it"

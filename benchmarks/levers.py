@@ -13,12 +13,16 @@ from pathlib import Path
 import pandas as pd, torch
 from fastai.callback.schedule import ParamScheduler
 import hsjp
-from hsjp.cli import load_persons
-from hsjp.evaluate import coco_ap, coco_results, pck, predict
+from hsjp.commands import load_persons
+from hsjp.crops import crop_cache
+from hsjp.evaluate import coco_ap, coco_results, pck
 from hsjp.finetune import FinetuneRecipe, finetune, pose_learner
-from hsjp.models import freeze_upto, load_weights, replace_head, simple_baseline
-from hsjp.people import crop_cache, label_share
-from hsjp.pretrain import SeedEpochs, curriculum, pretrain, rate_schedule
+from hsjp.learner import SeedEpochs, rate_schedule
+from hsjp.models import freeze_upto, replace_head, simple_baseline
+from hsjp.people import label_share
+from hsjp.predict import predict
+from hsjp.pretrain import curriculum, pretrain
+from hsjp.weights import load_weights
 
 RESULTS = Path(hsjp.__file__).parent/'data'/'results'/'levers.csv'
 PUZZLES = dict(base=((15_000,), .2), n3=((15_000, 15_000), .2), more=((30_000,), .2), strong=((15_000,), .6))   # puzzles at N = 2, 3; strength

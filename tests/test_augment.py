@@ -3,7 +3,7 @@ import pytest, torch
 from hypothesis import given, settings, strategies as st
 from hsjp.augment import ColourAugment, JigsawBatch, PoseBatch, move_points, random_affine, warp
 from hsjp.jigsaw import patch_centres, shuffle_patches
-from hsjp.people import COCO
+from hsjp.skeleton import COCO
 
 def blobs(points, h, w, width=2.5):
     yy, xx = torch.meshgrid(torch.arange(h)+.5, torch.arange(w)+.5, indexing='ij')

@@ -4,8 +4,9 @@ import pandas as pd, pytest, torch
 from PIL import Image
 from hsjp.cli import main
 from hsjp.heatmap import decode_heatmaps
-from hsjp.models import load_checkpoint, normalise
+from hsjp.models import normalise
 from hsjp.people import mannequins
+from hsjp.weights import load_checkpoint
 
 @pytest.fixture(scope='module')
 def small(tmp_path_factory):
@@ -80,7 +81,7 @@ def test_evaluate_in_boxes_of_a_detector(small, trained, monkeypatch, tmp_path):
     assert main(['evaluate', pose, '--data', data, '--boxes', str(tmp_path/'found.json'), '--out', str(tmp_path/'a')]) == 0
     for name in ('evaluation', 'by-threshold', 'by-keypoint'):
         assert pd.read_csv(tmp_path/'a'/f'{name}.csv').boxes.tolist() == ['found.json'] and (tmp_path/'a'/f'{name}.md').exists()
-    monkeypatch.setattr('hsjp.evaluate.fasterrcnn', lambda weights, *a, **kw: lambda picture: ([[10, 10, 90, 150], [20, 20, 90, 150]], [.9, .8]))
+    monkeypatch.setattr('hsjp.detect.fasterrcnn', lambda weights, *a, **kw: lambda picture: ([[10, 10, 90, 150], [20, 20, 90, 150]], [.9, .8]))
     assert main(['evaluate', pose, '--data', data, '--boxes', 'fasterrcnn', '--out', str(tmp_path/'b')]) == 0
     assert pd.read_csv(tmp_path/'b'/'evaluation.csv').boxes[0] == 'Faster R-CNN' and len(json.loads((tmp_path/'b'/'boxes.json').read_text())) == 24
 
@@ -95,10 +96,10 @@ def test_evaluate_without_annotations_leaves_results(small, trained, tmp_path, c
 def test_predict_finds_several_people(small, trained, monkeypatch, tmp_path):
     pictures = sorted(map(str, (small/'images').iterdir()))[:2]
     two = lambda weights, *a, **kw: lambda picture: ([[0, 0, 60, 120], [80, 60, 90, 150]], [.9, .8])
-    monkeypatch.setattr('hsjp.evaluate.fasterrcnn', two)
+    monkeypatch.setattr('hsjp.detect.fasterrcnn', two)
     assert main(['predict', str(trained/'hsjp'/'pose.pt'), *pictures, '--detector', 'fasterrcnn', '--nms', '1', '--out', str(tmp_path)]) == 0
     assert [r['file_name'] for r in json.loads((tmp_path/'keypoints.json').read_text())] == [pictures[0]]*2 + [pictures[1]]*2
-    monkeypatch.setattr('hsjp.evaluate.fasterrcnn', lambda weights, *a, **kw: lambda picture: ([], []))
+    monkeypatch.setattr('hsjp.detect.fasterrcnn', lambda weights, *a, **kw: lambda picture: ([], []))
     assert main(['predict', str(trained/'hsjp'/'pose.pt'), *pictures, '--detector', 'fasterrcnn', '--out', str(tmp_path)]) == 2
 
 def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):

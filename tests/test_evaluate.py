@@ -6,10 +6,12 @@ from PIL import Image, ImageOps
 from pycocotools.coco import COCO as Api
 from pycocotools.cocoeval import COCOeval
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
-from hsjp.evaluate import (coco_ap, coco_ap_by_keypoint, coco_ap_by_threshold, coco_pictures, coco_results, detect, detections, fasterrcnn, oks, oks_nms,
-                           predict, predict_batch)
+from hsjp.detect import detect, detections, fasterrcnn
+from hsjp.evaluate import coco_ap, coco_ap_by_keypoint, coco_ap_by_threshold, coco_results, oks, oks_nms
 from hsjp.models import denormalise
-from hsjp.people import COCO, PersonDataset, Skeleton, coco_persons, image_folder
+from hsjp.people import PersonDataset, coco_persons, coco_pictures, image_folder
+from hsjp.predict import predict, predict_batch
+from hsjp.skeleton import COCO, Skeleton
 
 REAL = Path(__file__).parents[2]/'shared'/'data'/'coco_persons'
 

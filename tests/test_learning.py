@@ -3,11 +3,15 @@ import json
 from pathlib import Path
 import numpy as np, pandas as pd, pytest, torch
 from hsjp.cli import main
-from hsjp.evaluate import coco_ap, coco_results, predict_batch
+from hsjp.crops import crop_cache
+from hsjp.evaluate import coco_ap, coco_results
+from hsjp.export import export_onnx
 from hsjp.finetune import FinetuneRecipe, finetune
-from hsjp.models import export_onnx, hrnet, simple_baseline
-from hsjp.people import COCO, coco_persons, crop_cache, mannequins
+from hsjp.models import hrnet, simple_baseline
+from hsjp.people import coco_persons, mannequins
+from hsjp.predict import predict_batch
 from hsjp.pretrain import Stage, pretrain
+from hsjp.skeleton import COCO
 
 DATA = Path(__file__).parents[2]/'shared'/'data'
 REAL, LSP = DATA/'coco_persons', DATA/'lsp_extended_crops'

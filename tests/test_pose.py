@@ -2,7 +2,7 @@
 import pytest, torch
 from hypothesis import assume, given, settings, strategies as st
 from hsjp.augment import PoseBatch, half_body, inside, move_points, normal_affine
-from hsjp.people import COCO, Skeleton
+from hsjp.skeleton import COCO, Skeleton
 
 UPPER = torch.arange(17) < 11
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest, torch
 from fastai.callback.core import Callback
 from hsjp.heatmap import sigma_bound
-from hsjp.models import hrnet, load_checkpoint, simple_baseline
+from hsjp.learner import KeepBest
+from hsjp.models import hrnet, simple_baseline
 from hsjp.people import mannequins
-from hsjp.pretrain import PAPER, JigsawPrecision, KeepBest, Stage, StepLoader, curriculum, jigsaw_precision, pretrain, pretrain_learner, solve
+from hsjp.pretrain import PAPER, Stage, curriculum, jigsaw_precision, pretrain, pretrain_learner, solve
+from hsjp.weights import load_checkpoint
 
 @pytest.fixture
 def few(): return [mannequins(s).subset(range(16)).view(size=(36, 36)) for s in ('train', 'valid')]
@@ -117,7 +119,8 @@ TWO = '''
 import sys, torch, torch.distributed as dist
 from hsjp.models import simple_baseline
 from hsjp.people import mannequins
-from hsjp.pretrain import Stage, SeedEpochs, join_processes, pretrain, processes
+from hsjp.learner import join_processes, processes
+from hsjp.pretrain import Stage, pretrain
 from fastai.callback.core import Callback
 torch.set_num_threads(1)
 device = join_processes('cpu')

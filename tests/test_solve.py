@@ -3,9 +3,10 @@ import pandas as pd, pytest, torch
 from PIL import Image
 from hsjp.cli import main
 from hsjp.jigsaw import reassemble
-from hsjp.models import hrnet, save_checkpoint
+from hsjp.models import hrnet
 from hsjp.people import mannequins
 from hsjp.pretrain import solve
+from hsjp.weights import save_checkpoint
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
