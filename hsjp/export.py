@@ -9,8 +9,10 @@ __all__ = ['export_onnx']
 import copy
 from importlib.util import find_spec
 from pathlib import Path
+
 import torch
 from torch import nn
+
 from .heatmap import decode_heatmaps
 from .models import normalise
 
@@ -30,13 +32,15 @@ def export_onnx(
     path,   # of the file to write
     size,   # (H, W) of the input in pixels, multiples of 32
 ):
-    "Write the network as ONNX: `images` (B, C, H, W) in [0, 1] -> `heatmaps`, `points` (B, K, 2), `scores` (B, K), for any B"
+    "Write ONNX: `images` (B, C, H, W) in [0, 1] -> `heatmaps`, `points` (B, K, 2), `scores` (B, K); any B"
     missing = next((m for m in ('onnx', 'onnxscript') if find_spec(m) is None), None)
     if missing:
-        raise ValueError(f"{missing} is not installed, expected it for the export: pip install 'hsjp[export]'")
+        raise ValueError(f'{missing} is not installed, expected it for the export: '
+                         "pip install 'hsjp[export]'")
     images = torch.zeros(2, model.config['in_channels'], *size)
     whole = _Keypoints(copy.deepcopy(model).cpu().float()).eval()
     whole(images)  # refuses a wrong size, and makes the statistics of `normalise` before tracing could
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(whole, (images,), path, input_names=['images'], output_names=['heatmaps', 'points', 'scores'],
-                      dynamic_shapes=({0: torch.export.Dim('batch')},), external_data=False, dynamo=True, verbose=False)
+    torch.onnx.export(whole, (images,), path, dynamo=True, external_data=False, verbose=False,
+                      input_names=['images'], output_names=['heatmaps', 'points', 'scores'],
+                      dynamic_shapes=({0: torch.export.Dim('batch')},))

@@ -25,11 +25,16 @@ def check(ok, name, value, expected):
     "A `ValueError` that names the argument, its value and what was expected, unless `ok`"
     if not ok: raise ValueError(f'{name} is {value!r}, expected {expected}')
 
+def _check_count(name, value, things):
+    "`value` is a whole number of these things, at least 1"
+    check(isinstance(value, Integral) and value >= 1, name, value, f'a whole number of {things}')
+
 @cache
 def _stats(channels, device, dtype):
-    "Mean and standard deviation as `(channels, 1, 1)`, made once for each device: a copy in every step would stall a GPU"
+    "Mean and standard deviation, `(channels, 1, 1)`, once for each device: a copy a step would stall a GPU"
     with torch.inference_mode(False):
-        return [torch.tensor(s, device=device, dtype=dtype).repeat(channels//3)[:, None, None] for s in (MEAN, STD)]
+        once = [torch.tensor(s, device=device, dtype=dtype) for s in (MEAN, STD)]
+        return [s.repeat(channels//3)[:, None, None] for s in once]
 
 def _stats_for(x):
     "The statistics that fit `x`, which must be a float batch of one or two RGB pictures"
@@ -56,8 +61,9 @@ def layers(
     model,  # a `SimpleBaseline` or an `HRNet`
 ):          # five lists of modules
     "The layers 0 to 4: 0 is the stem, 1 is `layer1`, k = 2..4 are transition k-1 and stage k (or `layer` k)"
-    names = [['conv1', 'bn1', 'conv2', 'bn2']] + [[f'layer{k}', f'transition{k-1}', f'stage{k}'] for k in range(1, 5)]
-    return [[getattr(model, n) for n in group if hasattr(model, n)] for group in names]
+    stem = ['conv1', 'bn1', 'conv2', 'bn2']
+    upper = [[f'layer{k}', f'transition{k-1}', f'stage{k}'] for k in range(1, 5)]
+    return [[getattr(model, n) for n in group if hasattr(model, n)] for group in (stem, *upper)]
 
 class PoseNet(nn.Module):
     "What both networks share: what they know of themselves, and frozen layers that stay asleep"
@@ -69,7 +75,7 @@ class PoseNet(nn.Module):
         **size,       # `depth` or `width`
     ):
         super().__init__()
-        check(isinstance(n_out, Integral) and n_out >= 1, 'n_out', n_out, 'a whole number of heatmaps, at least 1')
+        _check_count('n_out', n_out, 'heatmaps, at least 1')
         check(in_channels in (3, 6), 'in_channels', in_channels, '3 (one picture) or 6 (two)')
         self.config = dict(name=name, n_out=int(n_out), in_channels=in_channels, **size)
         self.grid, self.task, self.frozen = 'half-pixel', None, -1
@@ -92,7 +98,8 @@ def init_weights(
     for m in model.modules():
         if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
         # torch counts the fans of a transposed convolution the other way round
-        if isinstance(m, nn.ConvTranspose2d): nn.init.kaiming_normal_(m.weight, mode='fan_in', nonlinearity='relu')
+        if isinstance(m, nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(m.weight, mode='fan_in', nonlinearity='relu')
 
 def new_head(
     c_in,   # channels of the features
@@ -117,10 +124,12 @@ class SimpleBaseline(PoseNet):
         resnet = getattr(torchvision.models, f'resnet{depth}')()
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1, self.relu, self.maxpool = resnet.bn1, resnet.relu, resnet.maxpool
-        self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
+        self.layer1, self.layer2 = resnet.layer1, resnet.layer2
+        self.layer3, self.layer4 = resnet.layer3, resnet.layer4
         widths, up = [resnet.fc.in_features, 256, 256, 256], []
         for c_in, c_out in zip(widths, widths[1:]):
-            up += [nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
+            up += [nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1, bias=False),
+                   nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
         self.deconv_layers = nn.Sequential(*up)
         init_weights(self)
         self.final_layer = new_head(256, n_out)
@@ -168,7 +177,9 @@ def fuse_path(
 ):
     "Bring stream `j` to the size and width of stream `i`"
     if j == i: return nn.Identity()
-    if j > i: return nn.Sequential(*conv_bn(widths[j], widths[i], 1, relu=False), nn.Upsample(scale_factor=2**(j-i)))
+    if j > i:
+        narrow = conv_bn(widths[j], widths[i], 1, relu=False)
+        return nn.Sequential(*narrow, nn.Upsample(scale_factor=2**(j-i)))
     halvings = [conv_bn(widths[j], widths[j], stride=2) for _ in range(i-j-1)]
     return nn.Sequential(*halvings, conv_bn(widths[j], widths[i], stride=2, relu=False))
 
@@ -204,14 +215,17 @@ class HRNet(PoseNet):
         in_channels=3,  # 3, or 6 for two pictures
     ):
         super().__init__('hrnet', n_out, in_channels, width=width)
-        check(isinstance(width, Integral) and width >= 1, 'width', width, 'a whole number of channels, for example 8, 32 or 48')
+        _check_count('width', width, 'channels, for example 8, 32 or 48')
         w = [width * 2**i for i in range(4)]
-        self.conv1, self.bn1 = nn.Conv2d(in_channels, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64)
-        self.conv2, self.bn2 = nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64)
+        self.conv1, self.bn1 = conv_bn(in_channels, 64, stride=2, relu=False)
+        self.conv2, self.bn2 = conv_bn(64, 64, stride=2, relu=False)
         self.layer1 = blocks(Bottleneck, 64, 64)
-        self.transition1, self.stage2 = transition([256], w[:2]), nn.Sequential(Exchange(w[:2], 2))
-        self.transition2, self.stage3 = transition(w[:2], w[:3]), nn.Sequential(*[Exchange(w[:3], 3) for _ in range(4)])
-        self.transition3, self.stage4 = transition(w[:3], w), nn.Sequential(Exchange(w, 4), Exchange(w, 4), Exchange(w, 1))
+        self.transition1 = transition([256], w[:2])
+        self.stage2 = nn.Sequential(Exchange(w[:2], 2))
+        self.transition2 = transition(w[:2], w[:3])
+        self.stage3 = nn.Sequential(*[Exchange(w[:3], 3) for _ in range(4)])
+        self.transition3 = transition(w[:3], w)
+        self.stage4 = nn.Sequential(Exchange(w, 4), Exchange(w, 4), Exchange(w, 1))
         init_weights(self)
         self.final_layer = new_head(width, n_out)
 
@@ -234,7 +248,8 @@ def hrnet(
 # %% ../nbs/20_models.ipynb #70d583de
 def __getattr__(name):
     "Checkpoints have a room of their own, `hsjp.weights`; code that looks for them here still finds them"
-    if name not in ('load_weights', 'save_checkpoint', 'load_checkpoint', 'imagenet_weights'): raise AttributeError(name)
+    moved = ('load_weights', 'save_checkpoint', 'load_checkpoint', 'imagenet_weights')
+    if name not in moved: raise AttributeError(name)
     return getattr(import_module('hsjp.weights'), name)
 
 # %% ../nbs/20_models.ipynb #0eb0f13a
@@ -246,17 +261,19 @@ def build_model(
     build = {'simple_baseline': simple_baseline, 'hrnet': hrnet}.get(size.pop('name', None))
     check(build, 'config', config, "a dictionary whose name is 'simple_baseline' or 'hrnet'")
     try: return build(**size)
-    except TypeError as e: raise ValueError(f'config is {config!r}, expected the arguments of {build.__name__}') from e
+    except TypeError as e:
+        raise ValueError(f'config is {config!r}, expected the arguments of {build.__name__}') from e
 
 def replace_head(
     model,  # a `SimpleBaseline` or an `HRNet`, changed in place
     n_out,  # heatmaps from now on
 ):          # the same model
     "A fresh head on the same trunk: of no task yet, and on our own grid"
-    check(isinstance(n_out, Integral) and n_out >= 1, 'n_out', n_out, 'a whole number of heatmaps, at least 1')
-    old, first = model.final_layer, model.conv1.weight
-    layout = torch.channels_last if first.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
-    model.final_layer = new_head(old.in_channels, n_out).to(old.weight.device, old.weight.dtype, memory_format=layout)
+    _check_count('n_out', n_out, 'heatmaps, at least 1')
+    c_in, old, first = model.final_layer.in_channels, model.final_layer.weight, model.conv1.weight
+    last = first.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format
+    model.final_layer = new_head(c_in, n_out).to(old.device, old.dtype, memory_format=layout)
     model.config |= dict(n_out=int(n_out))
     model.grid, model.task = 'half-pixel', None
     return model
@@ -275,8 +292,8 @@ def freeze_upto(
 
 # %% ../nbs/20_models.ipynb #70008bd1
 def bf16_pays(
-    device # torch.device
-): # bool
+    device,  # a `torch.device`
+):           # bool
     "Whether bfloat16 is faster there: on GPUs that have it, and on CPUs with matrix tiles (AMX)"
     if device.type == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == 'cpu' and torch.cpu._is_amx_tile_supported()

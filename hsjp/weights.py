@@ -6,7 +6,8 @@
 __all__ = ['save_checkpoint', 'load_checkpoint', 'LoadReport', 'load_weights', 'imagenet_weights']
 
 # %% ../nbs/21_weights.ipynb #5999c758
-import os, re
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,16 +20,18 @@ from .models import build_model, check
 # %% ../nbs/21_weights.ipynb #1d37ab90
 def _plain(value, name):
     "`value` as tensors and plain types only, or a `ValueError` that names it"
+    nested = lambda k, v: _plain(v, f'{name}[{k!r}]')
     if value is None or type(value) in (bool, int, float, str): return value
     if isinstance(value, torch.Tensor): return value.detach().cpu().as_subclass(torch.Tensor)
     if isinstance(value, np.generic): return _plain(value.item(), name)
     if isinstance(value, np.ndarray) and value.dtype.kind in 'biuf': return torch.from_numpy(value.copy())
     if isinstance(value, Path): return str(value)
-    if isinstance(value, dict): return {_plain(k, f'key of {name}'): _plain(v, f'{name}[{k!r}]') for k, v in value.items()}
+    if isinstance(value, dict): return {_plain(k, f'key of {name}'): nested(k, v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        items = [_plain(v, f'{name}[{i}]') for i, v in enumerate(value)]
+        items = [nested(i, v) for i, v in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
-    raise ValueError(f'{name} is a {type(value).__name__}, expected tensors and plain values only, which are safe to load')
+    kind = type(value).__name__
+    raise ValueError(f'{name} is a {kind}, expected tensors and plain values only, which are safe to load')
 
 def save_checkpoint(
     path,         # of the file to write; its folder is made if need be
@@ -39,8 +42,8 @@ def save_checkpoint(
 ):
     "Write the weights and all it takes to understand them"
     check(task in ('jigsaw', 'pose'), 'task', task, "'jigsaw' or 'pose'")
-    state = dict(model=dict(model.state_dict()), config=model.config, task=task, grid=model.grid, recipe=recipe, **extra)
-    state = _plain(state, 'checkpoint')
+    about = dict(config=model.config, task=task, grid=model.grid, recipe=recipe, **extra)
+    state = _plain(dict(model=dict(model.state_dict()), **about), 'checkpoint')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.{os.getpid()}.part')
@@ -51,10 +54,12 @@ def save_checkpoint(
 
 def _read(path):
     "What is in the file, without ever running code from it"
-    if not Path(path).exists(): raise FileNotFoundError(f'{path} does not exist, expected a file of network weights')
+    if not Path(path).exists():
+        raise FileNotFoundError(f'{path} does not exist, expected a file of network weights')
     try: return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e:  # torch raises a dozen kinds, by what is wrong with the file
-        raise ValueError(f'{path} cannot be read, expected a file by torch.save that holds only tensors and plain values') from e
+        raise ValueError(f'{path} cannot be read, expected a file by torch.save '
+                         'that holds only tensors and plain values') from e
 
 def _is_ours(checkpoint):
     "Did `save_checkpoint` write this?"
@@ -65,12 +70,15 @@ def load_checkpoint(
 ):         # the model, on the CPU, and all that the file holds
     "The network that `save_checkpoint` wrote"
     checkpoint = _read(path)
-    if not _is_ours(checkpoint): raise ValueError(f'{path} holds no network of ours, expected a file by save_checkpoint (load_weights reads others)')
+    if not _is_ours(checkpoint):
+        raise ValueError(f'{path} holds no network of ours, expected a file by save_checkpoint '
+                         '(load_weights reads others)')
     try:
         model = build_model(checkpoint['config'])
         model.load_state_dict(checkpoint['model'])
     except (RuntimeError, ValueError, TypeError, AttributeError) as e:
-        raise ValueError(f'{path} is damaged, expected the weights of the network that its config describes') from e
+        raise ValueError(f'{path} is damaged, expected the weights of the network '
+                         'that its config describes') from e
     model.grid, model.task = checkpoint['grid'], checkpoint['task']
     return model, checkpoint
 
@@ -82,21 +90,22 @@ class LoadReport:
     missing: list      # names of the model's tensors that were left as they were
     skipped: list      # names in the source that were not used
     grid: str          # of the source: 'half-pixel' or 'index'; the model's own if the source has no heatmaps
-    bgr: bool = False  # does the source expect BGR? Taken so for `deconv_layers` without our mark or mmpose's prefixes
+    bgr: bool = False  # is the source BGR? Assumed of `deconv_layers` without our mark or mmpose's prefixes
 
     def __repr__(self):
         def parts(names):
             found = list(dict.fromkeys(_bare(n).split('.')[0] for n in names))
-            return f"{len(names)}{' (' + ', '.join(found[:4]) + ', ...'*(len(found) > 4) + ')' if names else ''}"
-        counts = f'{len(self.loaded)} tensors loaded, left as they were {parts(self.missing)}, skipped in the source {parts(self.skipped)}'
-        return f"{counts}\ngrid of the source: {self.grid!r}{'; it expects BGR: reverse the channels' if self.bgr else ''}"
+            return f"{len(names)} ({', '.join(found[:4])}{', ...'*(len(found) > 4)})" if names else '0'
+        colours = '; it expects BGR: reverse the channels' if self.bgr else ''
+        return (f'{len(self.loaded)} tensors loaded, left as they were {parts(self.missing)}, '
+                f'skipped in the source {parts(self.skipped)}\ngrid of the source: {self.grid!r}{colours}')
 
 def _bare(name):
     "A tensor's name without what wrappers and mmpose put before it"
     return re.sub(r'^((module|model|_orig_mod|backbone|keypoint_head|head)\.)+', '', name)
 
 def _unwrap(source):
-    "The state dict inside a checkpoint, its task and grid (None where nothing says so), and whether it wants BGR"
+    "The state dict inside a checkpoint, its task and grid (None: nothing says so), and whether it wants BGR"
     if _is_ours(source): return source['model'], source['task'], source['grid'], False
     for key in ('state_dict', 'model'):
         if isinstance(source, dict) and isinstance(source.get(key), dict): source = source[key]
@@ -104,7 +113,8 @@ def _unwrap(source):
     state = {str(k): v for k, v in source.items()}
     is_head = lambda k: _bare(k) == 'final_layer.weight' or _bare(k).startswith('deconv_layers.')
     pose = any(map(is_head, state))
-    bgr = any(re.match(r'((module|model)\.)*deconv_layers\.', k) for k in state) and not any('backbone.' in k for k in state)
+    deconv = any(re.match(r'((module|model)\.)*deconv_layers\.', k) for k in state)
+    bgr = deconv and not any('backbone.' in k for k in state)
     return state, 'pose' if pose else None, 'index' if pose else None, bgr
 
 def _fit_channels(w, channels):
@@ -115,25 +125,28 @@ def _fit_channels(w, channels):
 
 def load_weights(
     model,             # a `SimpleBaseline` or an `HRNet`, filled in place
-    source,            # a path, or a state dict: ours, published pose networks', mmpose's, torchvision's ResNets, timm's HRNets
+    source,            # a path or a state dict: ours, published, mmpose's, torchvision's ResNet, timm's HRNet
     head=False,        # `final_layer` too? Then the model takes over the source's grid
-    trunk_only=False,  # leave SimpleBaseline's transposed convolutions fresh as well, to compare with ImageNet weights
+    trunk_only=False,  # SimpleBaseline's transposed convolutions stay fresh too, to compare with ImageNet
 ):                     # a `LoadReport`
     "Copy whatever fits, and say what did not"
     check(not (head and trunk_only), 'trunk_only', trunk_only, 'False where head=True')
     state, task, grid, bgr = _unwrap(_read(source) if isinstance(source, (str, os.PathLike)) else source)
     if head and task and model.task and task != model.task:
-        raise ValueError(f'head is True, but the source is a {task} network and the model a {model.task} network: expected the same task')
+        raise ValueError(f'head is True, but the source is a {task} network and the model a {model.task} '
+                         'network: expected the same task')
     fresh = ('final_layer.',)*(not head) + ('deconv_layers.',)*trunk_only
     target, moved, skipped = model.state_dict(), {}, []
     for name, value in state.items():
         key = _bare(name)
         fits = key in target and not key.startswith(fresh) and torch.is_tensor(value)
-        if fits and key == 'conv1.weight' and value.ndim == 4: value = _fit_channels(value, target[key].shape[1])
+        if fits and key == 'conv1.weight' and value.ndim == 4:
+            value = _fit_channels(value, target[key].shape[1])
         if fits and value.shape == target[key].shape: moved[key] = value
         else: skipped.append(name)
     if not any(v.ndim == 4 for v in moved.values()):
-        raise ValueError(f"source has no convolution that fits this {model.config['name']}, expected weights of the same kind of network")
+        raise ValueError(f"source has no convolution that fits this {model.config['name']}, "
+                         'expected weights of the same kind of network')
     model.load_state_dict(moved, strict=False)
     if 'final_layer.weight' in moved: model.grid, model.task = grid, task
     return LoadReport(list(moved), [k for k in target if k not in moved], skipped, grid or model.grid, bgr)
@@ -142,10 +155,16 @@ def load_weights(
 def imagenet_weights(
     model,  # a `SimpleBaseline`, or an `HRNet` of width 18, 30, 32, 40, 44, 48 or 64 (needs timm)
 ):          # a state dict for `load_weights`
-    "Weights trained to classify ImageNet for the model's trunk, downloaded where they are not yet in torch's cache"
+    "Weights trained to classify ImageNet, for the model's trunk; downloaded where torch's cache lacks them"
     config = model.config
-    if config['name'] == 'simple_baseline': return torchvision.models.get_model(f"resnet{config['depth']}", weights='IMAGENET1K_V1').state_dict()
-    check(config['width'] in (18, 30, 32, 40, 44, 48, 64), 'width', config['width'], '18, 30, 32, 40, 44, 48 or 64, for which there are ImageNet weights')
-    try: import timm
-    except ImportError: raise ValueError('timm is not installed, expected it for the ImageNet weights of an HRNet: pip install timm') from None
-    return timm.create_model(f"hrnet_w{config['width']}", pretrained=True).state_dict()
+    if config['name'] == 'simple_baseline':
+        return torchvision.models.get_model(f"resnet{config['depth']}", weights='IMAGENET1K_V1').state_dict()
+    width = config['width']
+    check(width in (18, 30, 32, 40, 44, 48, 64), 'width', width,
+          '18, 30, 32, 40, 44, 48 or 64, for which there are ImageNet weights')
+    try:
+        import timm
+    except ImportError:
+        raise ValueError('timm is not installed, expected it for the ImageNet weights of an HRNet: '
+                         'pip install timm') from None
+    return timm.create_model(f'hrnet_w{width}', pretrained=True).state_dict()

@@ -1,12 +1,23 @@
 "Networks against published names and other people's networks"
 from pathlib import Path
 
-import pytest, torch, torchvision
-from hypothesis import given, settings, strategies as st
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
-from hsjp.models import (build_model, denormalise, freeze_upto, hrnet, layers, normalise, replace_head,
-                         simple_baseline)
+from hsjp.models import (
+    build_model,
+    denormalise,
+    freeze_upto,
+    hrnet,
+    layers,
+    normalise,
+    replace_head,
+    simple_baseline,
+)
 from hsjp.weights import load_weights
 
 GOLDEN = Path(__file__).parents[2]/'shared'/'golden'
@@ -17,10 +28,8 @@ def w32(): return hrnet(17).eval()
 @pytest.fixture(scope='module')
 def sb50(): return simple_baseline(17).eval()
 
-@pytest.fixture
-def tiny(): return hrnet(16, width=4)
-
-def keys_and_shapes(model): return [(k, 'x'.join(map(str, v.shape)) or 'scalar') for k, v in model.state_dict().items()]
+def keys_and_shapes(model):
+    return [(k, 'x'.join(map(str, v.shape)) or 'scalar') for k, v in model.state_dict().items()]
 
 def stir(model, seed=0):
     "Weights and batch-norm statistics that all differ, so that a misplaced tensor is noticed"
@@ -29,8 +38,6 @@ def stir(model, seed=0):
         if n.endswith('running_var') or n.endswith('weight') and t.ndim == 1: t.uniform_(.5, 1.5, generator=g)
         elif t.ndim < 4 and t.is_floating_point(): t.normal_(0, .1, generator=g)
     return model
-
-def same(a, b): return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 # published names and sizes
 
@@ -44,7 +51,8 @@ def test_sizes(name, n_keys, n_params, request):
 def test_golden_keys(name, file, request):
     golden = GOLDEN/f'{file}.keys.tsv'
     if not golden.exists(): pytest.skip(f'{golden} is not here')
-    assert keys_and_shapes(request.getfixturevalue(name)) == [tuple(line.split('\t')) for line in golden.read_text().splitlines()]
+    published = [tuple(line.split('\t')) for line in golden.read_text().splitlines()]
+    assert keys_and_shapes(request.getfixturevalue(name)) == published
 
 def test_every_parameter_learns():
     for model in (hrnet(3, width=4), simple_baseline(3, depth=18)):
@@ -57,10 +65,12 @@ def test_hrnet_is_timms(w32):
     timm = pytest.importorskip('timm')
     theirs = stir(timm.create_model('hrnet_w32', pretrained=False)).eval()
     report = load_weights(w32, theirs.state_dict())
-    assert report.missing == ['final_layer.weight', 'final_layer.bias'] and report.grid == 'half-pixel' and not report.bgr
+    assert report.missing == ['final_layer.weight', 'final_layer.bias']
+    assert report.grid == 'half-pixel' and not report.bgr
     dead = {n.split('.')[0] for n in report.skipped} - {'stage4'}
     assert dead == {'incre_modules', 'downsamp_modules', 'final_layer', 'classifier'}
-    assert all(n.startswith(('stage4.2.fuse_layers.1', 'stage4.2.fuse_layers.2', 'stage4.2.fuse_layers.3')) for n in report.skipped if n.startswith('stage4'))
+    unused = tuple(f'stage4.2.fuse_layers.{i}' for i in (1, 2, 3))
+    assert all(n.startswith(unused) for n in report.skipped if n.startswith('stage4'))
     x = torch.randn(1, 3, 96, 64)
     with torch.no_grad():
         y = theirs.act1(theirs.bn1(theirs.conv1(x)))
@@ -72,7 +82,8 @@ def test_simple_baseline_is_torchvisions(depth):
     theirs = stir(getattr(torchvision.models, f'resnet{depth}')()).eval()
     ours = simple_baseline(5, depth=depth).eval()
     report = load_weights(ours, theirs.state_dict())
-    assert report.skipped == ['fc.weight', 'fc.bias'] and {n.split('.')[0] for n in report.missing} == {'deconv_layers', 'final_layer'}
+    assert report.skipped == ['fc.weight', 'fc.bias']
+    assert {n.split('.')[0] for n in report.missing} == {'deconv_layers', 'final_layer'}
     trunk = nn.Sequential(*list(theirs.children())[:-2])
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad(): assert torch.equal(ours.features(x), ours.deconv_layers(trunk(x)))
@@ -83,12 +94,14 @@ def test_resnet_deconvolutions_double():
 
 # sizes, initialisation, errors
 
-@pytest.mark.parametrize('build', [lambda c: hrnet(5, width=4, in_channels=c), lambda c: simple_baseline(5, depth=18, in_channels=c)])
+@pytest.mark.parametrize('build', [lambda c: hrnet(5, width=4, in_channels=c),
+                                   lambda c: simple_baseline(5, depth=18, in_channels=c)])
 @pytest.mark.parametrize('channels', [3, 6])
 def test_shapes_and_config(build, channels):
     model = build(channels)
     assert model.eval()(torch.zeros(1, channels, 64, 96)).shape == (1, 5, 64//model.stride, 96//model.stride)
-    assert keys_and_shapes(build_model(model.config)) == keys_and_shapes(model) and build_model(model.config).config == model.config
+    again = build_model(model.config)
+    assert keys_and_shapes(again) == keys_and_shapes(model) and again.config == model.config
     assert (model.grid, model.task, model.stride) == ('half-pixel', None, 4)
 
 def test_initialisation(w32):
@@ -101,14 +114,19 @@ def test_initialisation(w32):
 
 @pytest.mark.parametrize('call, words', [
     (lambda: simple_baseline(17, depth=20), 'depth is 20'), (lambda: simple_baseline(0), 'n_out is 0'),
-    (lambda: simple_baseline(17, in_channels=4), 'in_channels is 4'), (lambda: hrnet(17, width=0), 'width is 0'),
+    (lambda: simple_baseline(17, in_channels=4), 'in_channels is 4'),
+    (lambda: hrnet(17, width=0), 'width is 0'),
     (lambda: hrnet(2.5), 'n_out is 2.5'), (lambda: hrnet(17, width='w32'), "width is 'w32'"),
     (lambda: hrnet(2, width=4)(torch.zeros(1, 3, 100, 64)), 'size of x is'),
-    (lambda: build_model(dict(name='vit', n_out=3)), 'config is'), (lambda: build_model(dict(name='hrnet')), 'config is'),
+    (lambda: build_model(dict(name='vit', n_out=3)), 'config is'),
+    (lambda: build_model(dict(name='hrnet')), 'config is'),
     (lambda: build_model(dict(name='hrnet', n_out=3, depth=50)), 'config is'),
-    (lambda: normalise(torch.zeros(1, 4, 8, 8)), 'shape of x is'), (lambda: normalise(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), 'dtype of x is'),
-    (lambda: replace_head(hrnet(2, width=4), 0), 'n_out is 0'), (lambda: freeze_upto(hrnet(2, width=4), 5), 'layer is 5'),
-    (lambda: load_weights(hrnet(2, width=4), [1]), 'source is'), (lambda: load_weights(hrnet(2, width=4), {}), 'source has no'),
+    (lambda: normalise(torch.zeros(1, 4, 8, 8)), 'shape of x is'),
+    (lambda: normalise(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), 'dtype of x is'),
+    (lambda: replace_head(hrnet(2, width=4), 0), 'n_out is 0'),
+    (lambda: freeze_upto(hrnet(2, width=4), 5), 'layer is 5'),
+    (lambda: load_weights(hrnet(2, width=4), [1]), 'source is'),
+    (lambda: load_weights(hrnet(2, width=4), {}), 'source has no'),
     (lambda: load_weights(hrnet(2, width=4), {}, head=True, trunk_only=True), 'trunk_only is True'),
 ])
 def test_errors_name_the_argument(call, words):
@@ -119,7 +137,8 @@ def test_errors_name_the_argument(call, words):
 @settings(max_examples=8, deadline=None)
 def test_normalise(channels, dtype):
     x = torch.rand(2, channels, 5, 7, dtype=dtype)
-    want = torch.cat([torchvision.transforms.functional.normalize(c, (.485, .456, .406), (.229, .224, .225)) for c in x.split(3, 1)], 1)
+    each = torchvision.transforms.Normalize((.485, .456, .406), (.229, .224, .225))
+    want = torch.cat([each(picture) for picture in x.split(3, 1)], 1)
     torch.testing.assert_close(normalise(x), want)
     torch.testing.assert_close(denormalise(normalise(x)), x)
 
@@ -129,15 +148,19 @@ def test_normalise_after_inference_mode():
     normalise(x).sum().backward()
     assert x.grad is not None
 
-# moving weights
+# freezing
 
-@pytest.mark.parametrize('build, last', [(lambda: hrnet(3, width=4), {'final_layer'}), (lambda: simple_baseline(3, depth=18), {'deconv_layers', 'final_layer'})])
+@pytest.mark.parametrize('build, last', [
+    (lambda: hrnet(3, width=4), {'final_layer'}),
+    (lambda: simple_baseline(3, depth=18), {'deconv_layers', 'final_layer'}),
+])
 def test_freeze(build, last):
     model = build()
     groups = layers(model)
     assert [len(g) > 0 for g in groups] == [True]*5
     parts = [m for g in groups for m in g] + [getattr(model, n) for n in last]
-    assert sum(sum(p.numel() for p in m.parameters()) for m in parts) == sum(p.numel() for p in model.parameters())
+    size = lambda m: sum(p.numel() for p in m.parameters())
+    assert sum(map(size, parts)) == size(model)
     for layer in (0, 2, 4, 1, -1):
         freeze_upto(model, layer)
         model.eval(); nn.Sequential(model).train()             # asleep also inside a wrapper

@@ -1,9 +1,12 @@
 "All that may happen to weights: files, other people's names, heads, channels, grids"
-import os, pickle
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
-import pytest, torch, torchvision
+import pytest
+import torch
+import torchvision
 from torch import nn
 
 from hsjp.finetune import pose_learner
@@ -12,6 +15,7 @@ from hsjp.people import PersonDataset
 from hsjp.predict import predict
 from hsjp.skeleton import Skeleton
 from hsjp.weights import imagenet_weights, load_checkpoint, load_weights, save_checkpoint
+
 
 @pytest.fixture
 def tiny(): return hrnet(16, width=4)
@@ -24,38 +28,51 @@ def stir(model, seed=0):
         elif t.ndim < 4 and t.is_floating_point(): t.normal_(0, .1, generator=g)
     return model
 
-def same(a, b): return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+def same(a, b):
+    a, b = a.state_dict().values(), b.state_dict().values()
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
-# published names and sizes
+def parts(names): return {n.split('.')[0] for n in names}
+
+HEAD = ['final_layer.weight', 'final_layer.bias']
+
+# moving weights
 
 def renamed(model, trunk, head):
     "A state dict with other prefixes before the trunk and before the head"
     is_head = lambda k: k.startswith(('deconv_layers', 'final_layer'))
     return {(head if is_head(k) else trunk) + k: v for k, v in model.state_dict().items()}
 
-@pytest.mark.parametrize('build, bgr', [(lambda: hrnet(5, width=4), False), (lambda: simple_baseline(5, depth=18), True)])
+@pytest.mark.parametrize('build, bgr', [(lambda: hrnet(5, width=4), False),
+                                        (lambda: simple_baseline(5, depth=18), True)])
 def test_sources(build, bgr, tmp_path):
     source = stir(build())
     torch.save(renamed(source, 'module.', 'module.'), tmp_path/'published.pth')
-    sources = [(source.state_dict(), bgr), ({'state_dict': source.state_dict(), 'epoch': 210}, bgr), ({'model': renamed(source, 'model.', 'model.')}, bgr),
-               (renamed(source, 'backbone.', 'keypoint_head.'), False), ({'meta': {}, 'state_dict': renamed(source, 'backbone.', 'head.')}, False),
+    sources = [(source.state_dict(), bgr), ({'state_dict': source.state_dict(), 'epoch': 210}, bgr),
+               ({'model': renamed(source, 'model.', 'model.')}, bgr),
+               (renamed(source, 'backbone.', 'keypoint_head.'), False),
+               ({'meta': {}, 'state_dict': renamed(source, 'backbone.', 'head.')}, False),
                (str(tmp_path/'published.pth'), bgr)]
     for weights, bgr in sources:
         model = build()
         before = model.final_layer.weight.clone()
         report = load_weights(model, weights)
-        assert report.missing == ['final_layer.weight', 'final_layer.bias'] and len(report.skipped) == 2
-        assert torch.equal(model.final_layer.weight, before) and (model.grid, model.task) == ('half-pixel', None)
-        assert (report.grid, report.bgr) == ('index', bgr) and 'index' in repr(report) and ('BGR' in repr(report)) == bgr
+        assert report.missing == HEAD and len(report.skipped) == 2
+        assert torch.equal(model.final_layer.weight, before)
+        assert (model.grid, model.task) == ('half-pixel', None)
+        assert (report.grid, report.bgr) == ('index', bgr)
+        assert 'index' in repr(report) and ('BGR' in repr(report)) == bgr
         report = load_weights(model, weights, head=True)
-        assert not report.missing and not report.skipped and (model.grid, model.task) == ('index', 'pose') and same(model, source)
+        assert not report.missing and not report.skipped
+        assert (model.grid, model.task) == ('index', 'pose') and same(model, source)
 
 def test_trunk_only():
     source, model = simple_baseline(4, depth=18), simple_baseline(4, depth=18)
     before = model.deconv_layers[0].weight.clone()
     report = load_weights(model, source.state_dict(), trunk_only=True)
-    assert {n.split('.')[0] for n in report.missing} == {n.split('.')[0] for n in report.skipped} == {'deconv_layers', 'final_layer'}
-    assert torch.equal(model.deconv_layers[0].weight, before) and torch.equal(model.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
+    assert parts(report.missing) == parts(report.skipped) == {'deconv_layers', 'final_layer'}
+    assert torch.equal(model.deconv_layers[0].weight, before)
+    assert torch.equal(model.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
 
 def test_other_shapes_are_skipped(tiny):
     report = load_weights(tiny, hrnet(16, width=8).state_dict(), head=True)
@@ -63,9 +80,11 @@ def test_other_shapes_are_skipped(tiny):
     assert 'final_layer.weight' in report.skipped and tiny.grid == 'half-pixel'  # no head came, nor its grid
 
 def test_nothing_fits(tiny):
-    with pytest.raises(ValueError, match='no convolution that fits this hrnet'): load_weights(tiny, nn.Linear(2, 2).state_dict())
+    with pytest.raises(ValueError, match='no convolution that fits this hrnet'):
+        load_weights(tiny, nn.Linear(2, 2).state_dict())
 
-@pytest.mark.parametrize('build', [lambda c: hrnet(5, width=4, in_channels=c), lambda c: simple_baseline(5, depth=18, in_channels=c)])
+@pytest.mark.parametrize('build', [lambda c: hrnet(5, width=4, in_channels=c),
+                                   lambda c: simple_baseline(5, depth=18, in_channels=c)])
 def test_channels(build):
     six, three = stir(build(6)).double().eval(), build(3).double().eval()
     x = torch.randn(1, 3, 64, 64, dtype=torch.double)
@@ -81,18 +100,21 @@ def test_layout_device_and_type_stay(tiny):
     load_weights(tiny, hrnet(16, width=4).state_dict(), head=True)
     replace_head(tiny, 9)
     for conv in (tiny.conv1, tiny.final_layer):
-        assert conv.weight.dtype == torch.bfloat16 and conv.weight.is_contiguous(memory_format=torch.channels_last)
+        assert conv.weight.dtype == torch.bfloat16
+        assert conv.weight.is_contiguous(memory_format=torch.channels_last)
 
 def test_a_puzzle_head_is_no_pose_head(tiny, tmp_path):
     save_checkpoint(tmp_path/'jigsaw.pth', hrnet(16, width=4), 'jigsaw')
     tiny.task = 'pose'
     before = stir(tiny).conv1.weight.clone()
-    with pytest.raises(ValueError, match='jigsaw network and the model a pose network'): load_weights(tiny, tmp_path/'jigsaw.pth', head=True)
+    with pytest.raises(ValueError, match='jigsaw network and the model a pose network'):
+        load_weights(tiny, tmp_path/'jigsaw.pth', head=True)
     assert torch.equal(tiny.conv1.weight, before)
-    assert load_weights(tiny, tmp_path/'jigsaw.pth').missing == ['final_layer.weight', 'final_layer.bias']
+    assert load_weights(tiny, tmp_path/'jigsaw.pth').missing == HEAD
     tiny.task = 'jigsaw'
     load_weights(tiny, tmp_path/'jigsaw.pth', head=True)
-    with pytest.raises(ValueError, match='pose network and the model a jigsaw'): load_weights(tiny, hrnet(16, width=4).state_dict(), head=True)
+    with pytest.raises(ValueError, match='pose network and the model a jigsaw'):
+        load_weights(tiny, hrnet(16, width=4).state_dict(), head=True)
 
 def test_our_checkpoint_brings_its_grid(tiny, tmp_path):
     source = hrnet(16, width=4)
@@ -101,12 +123,14 @@ def test_our_checkpoint_brings_its_grid(tiny, tmp_path):
     assert load_weights(tiny, tmp_path/'a.pth').grid == 'index' and tiny.grid == 'half-pixel'
     load_weights(tiny, tmp_path/'a.pth', head=True)
     assert (tiny.grid, tiny.task) == ('index', 'pose')
-    assert replace_head(tiny, 9) is tiny and (tiny.grid, tiny.task, tiny.config['n_out']) == ('half-pixel', None, 9)
+    assert replace_head(tiny, 9) is tiny
+    assert (tiny.grid, tiny.task, tiny.config['n_out']) == ('half-pixel', None, 9)
 
 def test_a_puzzle_becomes_a_pose_network_by_a_fresh_head_only():
     model = simple_baseline(16, depth=18)                                       # N = 4, K = 16
     model.task = 'jigsaw'
-    one = PersonDataset(['x.png'], [(0, 0, 9, 9)], Skeleton([f'k{i}' for i in range(16)], [], [], [.1]*16), np.zeros((1, 16, 2)), np.ones((1, 16)))
+    skeleton = Skeleton([f'k{i}' for i in range(16)], [], [], [.1]*16)
+    one = PersonDataset(['x.png'], [(0, 0, 9, 9)], skeleton, np.zeros((1, 16, 2)), np.ones((1, 16)))
     with pytest.raises(ValueError, match='solves puzzles'): pose_learner(one, one, model)
     with pytest.raises(ValueError, match='solves puzzles'): predict(model, one)
     assert pose_learner(one, one, replace_head(model, 16), device='cpu').model.task == 'pose'
@@ -115,35 +139,41 @@ def test_imagenet_weights(monkeypatch, tmp_path):
     "Asked for by the right names, without a download; they move as a file does"
     asked = []
     def resnet(name, weights): asked.append((name, weights)); return getattr(torchvision.models, name)()
+    def hrnets(name, pretrained): asked.append((name, pretrained)); return create(name)
     monkeypatch.setattr(torchvision.models, 'get_model', resnet)
     model = simple_baseline(5, depth=34)
     torch.save(imagenet_weights(model), tmp_path/'resnet34.pth')
     assert asked == [('resnet34', 'IMAGENET1K_V1')]
-    assert {n.split('.')[0] for n in load_weights(model, tmp_path/'resnet34.pth').missing} == {'deconv_layers', 'final_layer'}
+    assert parts(load_weights(model, tmp_path/'resnet34.pth').missing) == {'deconv_layers', 'final_layer'}
     with pytest.raises(ValueError, match='width is 4'): imagenet_weights(hrnet(5, width=4))
     timm = pytest.importorskip('timm')
     create = timm.create_model
-    monkeypatch.setattr(timm, 'create_model', lambda name, pretrained: asked.append((name, pretrained)) or create(name))
+    monkeypatch.setattr(timm, 'create_model', hrnets)
     model = hrnet(5, width=18)
-    assert load_weights(model, imagenet_weights(model)).missing == ['final_layer.weight', 'final_layer.bias'] and asked[-1] == ('hrnet_w18', True)
+    assert load_weights(model, imagenet_weights(model)).missing == HEAD and asked[-1] == ('hrnet_w18', True)
 
-# leaving Python
+# checkpoints
 
 def test_round_trip(tmp_path):
     model = stir(simple_baseline(np.int64(3), depth=18, in_channels=6))
     model.grid = 'index'
-    save_checkpoint(tmp_path/'new'/'a.pth', model, 'pose', recipe=dict(lr=np.float32(.5), where=Path('/a'), sizes=(64, 48)), curve=np.arange(3.), none=None)
+    recipe = dict(lr=np.float32(.5), where=Path('/a'), sizes=(64, 48))
+    save_checkpoint(tmp_path/'new'/'a.pth', model, 'pose', recipe=recipe, curve=np.arange(3.), none=None)
     assert os.listdir(tmp_path/'new') == ['a.pth']
     again, checkpoint = load_checkpoint(tmp_path/'new'/'a.pth')
     assert same(again, model) and (again.grid, again.task, again.config) == ('index', 'pose', model.config)
-    assert checkpoint['recipe'] == dict(lr=.5, where='/a', sizes=(64, 48)) and checkpoint['curve'].tolist() == [0, 1, 2] and checkpoint['none'] is None
-    assert torch.load(tmp_path/'new'/'a.pth', weights_only=True).keys() == {'model', 'config', 'task', 'grid', 'recipe', 'curve', 'none'}
+    assert checkpoint['recipe'] == dict(lr=.5, where='/a', sizes=(64, 48))
+    assert checkpoint['curve'].tolist() == [0, 1, 2] and checkpoint['none'] is None
+    stored = torch.load(tmp_path/'new'/'a.pth', weights_only=True)
+    assert stored.keys() == {'model', 'config', 'task', 'grid', 'recipe', 'curve', 'none'}
 
 def test_only_plain_values_are_written(tiny, tmp_path):
     save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
     old = (tmp_path/'a.pth').read_bytes()
-    with pytest.raises(ValueError, match=r"checkpoint\['recipe'\]\['loss'\] is a function, expected"): save_checkpoint(tmp_path/'a.pth', tiny, 'pose', recipe=dict(loss=renamed))
-    with pytest.raises(ValueError, match="task is 'puzzle'"): save_checkpoint(tmp_path/'a.pth', tiny, 'puzzle')
+    with pytest.raises(ValueError, match=r"checkpoint\['recipe'\]\['loss'\] is a function, expected"):
+        save_checkpoint(tmp_path/'a.pth', tiny, 'pose', recipe=dict(loss=renamed))
+    with pytest.raises(ValueError, match="task is 'puzzle'"):
+        save_checkpoint(tmp_path/'a.pth', tiny, 'puzzle')
     assert (tmp_path/'a.pth').read_bytes() == old and os.listdir(tmp_path) == ['a.pth']
 
 def test_an_interrupted_write_leaves_the_old_file(tiny, tmp_path, monkeypatch):
@@ -173,10 +203,10 @@ def test_unreadable_files(tiny, tmp_path):
     (tmp_path/'cut.pth').write_bytes((tmp_path/'good.pth').read_bytes()[:-5000])
     state = torch.load(tmp_path/'good.pth', weights_only=True)
     torch.save({**state, 'config': {**state['config'], 'width': 8}}, tmp_path/'damaged.pth')
-    with pytest.raises(FileNotFoundError, match='nowhere.pth does not exist'): load_checkpoint(tmp_path/'nowhere.pth')
+    with pytest.raises(FileNotFoundError, match='nowhere.pth does not exist'):
+        load_checkpoint(tmp_path/'nowhere.pth')
     for name in ('text', 'empty', 'folder', 'cut'):
-        with pytest.raises(ValueError, match=f'{name}.pth cannot be read'): load_checkpoint(tmp_path/f'{name}.pth')
-    with pytest.raises(ValueError, match='bare.pth holds no network of ours'): load_checkpoint(tmp_path/'bare.pth')
-    with pytest.raises(ValueError, match='damaged.pth is damaged'): load_checkpoint(tmp_path/'damaged.pth')
-
-# freezing
+        with pytest.raises(ValueError, match=f'{name}.pth cannot be read'):
+            load_checkpoint(tmp_path/f'{name}.pth')
+    for name, words in (('bare', 'holds no network of ours'), ('damaged', 'is damaged')):
+        with pytest.raises(ValueError, match=f'{name}.pth {words}'): load_checkpoint(tmp_path/f'{name}.pth')
