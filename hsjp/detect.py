@@ -7,81 +7,113 @@ __all__ = ['Detections', 'detections', 'detect', 'fasterrcnn']
 
 # %% ../nbs/31_detect.ipynb #ab6d4ff4
 from pathlib import Path
-import numpy as np, torch
+
+import numpy as np
+import torch
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from .augment import to_float
-from .people import PersonDataset, pick_category, read_json, read_picture, to_tensor
+from .persons import PersonDataset
+from .pictures import to_tensor
+from .records import read_json
 
 # %% ../nbs/31_detect.ipynb #a7c1d0e6
 class Detections(PersonDataset):
     "Persons that a detector found: `scores` (P,), `whose` boxes they are, and `looked`, the ids of all pictures it saw"
     def __init__(self,
-        pictures, # PersonDataset: the pictures it saw
-        rows, # P rows (i, x, y, w, h, score): i is a row of `pictures`, the box is in its pixels
-        whose # name of the detector, for the tables
+        pictures,  # PersonDataset: the pictures it saw
+        rows,  # P rows (i, x, y, w, h, score): i is a row of `pictures`, the box is in its pixels
+        whose,  # name of the detector, for the tables
     ):
         rows = np.asarray(rows, float).reshape(-1, 6)
-        if not np.isfinite(rows).all(): raise ValueError(f'the boxes of {whose} hold NaN or infinity; expected numbers')
+        if not np.isfinite(rows).all():
+            raise ValueError(f'the boxes of {whose} hold NaN or infinity; expected numbers')
         rows = rows[(rows[:, 3:5] > 0).all(1)]
         where = rows[:, 0].astype(int)
-        super().__init__([pictures.files[i] for i in where], rows[:, 1:5], pictures.skeleton, image_ids=pictures.image_ids[where], source=pictures.source)
-        self.scores, self.whose, self.looked = rows[:, 5], whose, np.unique(pictures.image_ids)
+        at = pictures.picture[where]
+        super().__init__([pictures.pictures[k] for k in at], rows[:, 1:5], pictures.skeleton, table=pictures.table,
+                         image_ids=pictures.image_ids[where], upright=pictures.upright[at],
+                         sizes=None if pictures.sizes is None else pictures.sizes[at])
+        self.scores, self.whose = rows[:, 5], whose
+        self.looked = [pictures.image_ids[i] for i in np.unique(pictures.picture, return_index=True)[1]]
         self.size, self.labels = pictures.size, False
     def subset(self,
-        index # (M,) int or bool, which persons
-    ): # Detections
+        index,  # (M,) int or bool, which persons
+    ):  # Detections
         "Some of the boxes; the pictures stay those that were looked at"
         new = super().subset(index)
         new.scores = self.scores[index]
         return new
-    def records(self): # list of dicts in COCO's results format, as `detections` reads it
+    def records(self):  # list of dicts in COCO's results format, as `detections` reads it
         "To keep the boxes: `json.dump` writes it"
-        number = int(pick_category(self.source)['id'])
-        return [dict(image_id=int(i), category_id=number, bbox=b, score=s) for i, b, s in zip(self.image_ids, self.boxes.round(3).tolist(), self.scores.tolist())]
+        number = self.table.category['id'] if self.table is not None else 1
+        return [dict(image_id=i, category_id=number, bbox=b, score=s)
+                for i, b, s in zip(self.image_ids.tolist(), self.boxes.round(3).tolist(), self.scores.tolist())]
+
+def _detection(d, whose):
+    "(x, y, w, h, score) of one entry, or a ValueError that names what is wrong"
+    try:
+        x, y, w, h = (float(v) for v in d['bbox'])
+        return x, y, w, h, d['score'] + 0.
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f'{whose} is no list of boxes; expected entries with image_id, category_id, bbox [x, y, w, h] '
+                         f'and score, not {str(d)[:90]}') from None
 
 def detections(
-    pictures, # PersonDataset from `coco_pictures`, or any whose pictures are meant: boxes elsewhere are left out
-    found, # path of a json in COCO's results format, or its list: {image_id, category_id, bbox, score}
-    min_score=0., # boxes below are left out
-    whose=None # name for the tables; None: the file's
-): # Detections
-    "Boxes that a detector found earlier"
+    pictures,  # PersonDataset from `coco_pictures`, or any whose pictures are meant: boxes elsewhere are left out
+    found,  # path of a json in COCO's results format, or its list: {image_id, category_id, bbox, score}
+    min_score=0.,  # boxes below are left out
+    whose=None,  # name for the tables; None: the file's
+):  # Detections
+    "Boxes that a detector found earlier; a ValueError names an entry that is none"
     whose = whose or ('detections' if isinstance(found, list) else Path(found).name)
     found = found if isinstance(found, list) else read_json(found)
-    where, number = {int(im): i for i, im in enumerate(pictures.image_ids)}, pick_category(pictures.source)['id']
-    try: rows = [(where[d['image_id']], x, y, w, h, d['score']) for d in found for x, y, w, h in [d['bbox']]
-                 if d['image_id'] in where and d['category_id'] == number and d['score'] >= min_score]
-    except (KeyError, TypeError, ValueError): raise ValueError(f'{whose} is no list of boxes; expected entries with image_id, category_id, bbox [x, y, w, h] and score') from None
-    if not rows: raise ValueError(f'{whose} has no box of category {number} in these {len(where)} pictures; expected at least one')
+    where = {str(im): i for i, im in enumerate(pictures.image_ids.tolist())}
+    category = str(pictures.table.category['id'] if pictures.table is not None else 1)
+    if not isinstance(found, list):
+        raise ValueError(f'{whose} is no list of boxes; expected a json in COCO\'s results format')
+    for d in found:
+        if not isinstance(d, dict) or not {'image_id', 'category_id'} <= d.keys(): _detection({}, whose)
+    mine = [d for d in found if str(d['image_id']) in where and str(d['category_id']) == category]
+    rows = [(where[str(d['image_id'])], *_detection(d, whose)) for d in mine]
+    rows = [row for row in rows if not row[5] < min_score]
+    if not rows:
+        raise ValueError(f'{whose} has no box of category {category} in these {len(where)} pictures; expected at least one '
+                         'with a known image_id')
     return Detections(pictures, rows, whose)
 
 def detect(
-    pictures, # PersonDataset: each of its pictures is looked at once
-    detector, # any function from a picture, (3, H, W) uint8, to boxes (M, 4) x y w h in its pixels and scores (M,)
-    whose='detector' # name for the tables
-): # Detections
+    pictures,  # PersonDataset: each of its pictures is looked at once
+    detector,  # any function from a picture, (3, H, W) uint8, to boxes (M, 4) x y w h in its pixels and scores (M,)
+    whose='detector',  # name for the tables
+):  # Detections
     "Ask a detector"
     rows = []
-    for i in np.sort(np.unique(pictures.files, return_index=True)[1]):
-        boxes, scores = (np.asarray(o, float) for o in detector(to_tensor(read_picture(pictures.files[i]))))
+    for i in np.sort(np.unique(pictures.picture, return_index=True)[1]):
+        boxes, scores = (np.asarray(o, float) for o in detector(to_tensor(pictures.open(i))))
         rows += [(i, *b, s) for b, s in zip(boxes.reshape(-1, 4), scores, strict=True)]
     return Detections(pictures, rows, whose)
 
 def fasterrcnn(
-    weights='DEFAULT', # 'DEFAULT': torchvision's, trained on COCO, downloaded once; a path of its state dict; None: random
-    min_score=.05, # boxes below are left out
-    size=800, # shorter side the pictures are scaled to, in pixels: 800 as published, smaller is faster
-    device=None # None: CUDA where there is one, else the CPU
-): # a detector for `detect`
+    weights='DEFAULT',  # 'DEFAULT': torchvision's, trained on COCO, downloaded once; a path of its state dict; None: random
+    min_score=.05,  # boxes below are left out
+    size=800,  # shorter side the pictures are scaled to, in pixels: 800 as published, smaller is faster
+    device=None,  # None: CUDA where there is one, else the CPU
+):  # a detector for `detect`
     "torchvision's Faster R-CNN (ResNet-50, FPN) looking for people"
     device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     named = weights in (None, 'DEFAULT')
-    try: model = fasterrcnn_resnet50_fpn(weights=weights if named else None, weights_backbone=None, box_score_thresh=min_score, min_size=size)
-    except OSError as e: raise OSError(f"Faster R-CNN's weights cannot be downloaded ({e}); expected a connection, or the path of a file with them") from None
+    try:
+        model = fasterrcnn_resnet50_fpn(weights=weights if named else None, weights_backbone=None,
+                                        box_score_thresh=min_score, min_size=size)
+    except OSError as e:
+        raise OSError(f"Faster R-CNN's weights cannot be downloaded ({e}); expected a connection, or the path of a file "
+                      'with them') from None
     if not named:
         try: model.load_state_dict(torch.load(weights, map_location='cpu', weights_only=True))
-        except FileNotFoundError: raise FileNotFoundError(f'{weights}: no such file; expected the weights of Faster R-CNN') from None
-        except Exception: raise ValueError(f"{weights} does not fit; expected a state dict of torchvision's fasterrcnn_resnet50_fpn") from None
+        except FileNotFoundError:
+            raise FileNotFoundError(f'{weights}: no such file; expected the weights of Faster R-CNN') from None
+        except Exception:
+            raise ValueError(f"{weights} does not fit; expected a state dict of torchvision's fasterrcnn_resnet50_fpn") from None
     model = model.to(device).eval()
     @torch.no_grad()
     def detector(picture):
