@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest, torch
 from fastai.callback.core import Callback
 from hsjp.heatmap import sigma_bound
-from hsjp.learner import KeepBest
 from hsjp.models import hrnet, simple_baseline
 from hsjp.people import mannequins
 from hsjp.pretrain import PAPER, Stage, curriculum, jigsaw_precision, pretrain, pretrain_learner, solve
+from hsjp.runs import Journal, Run
 from hsjp.weights import load_checkpoint
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def test_six_channels(few):
 
 def test_best_is_by_solved_then_patches(few, tmp_path):
     "and a resumed run has to beat the best so far"
-    keep = KeepBest([tmp_path/'b.pt'], {})
+    keep, kept = Journal(Run(None, 'jigsaw', {}, ('solved', 'patches'))), []
     class Recorder: metric_names = ['epoch', 'patches', 'solved', 'time']
-    class Learn: recorder, model = Recorder, hrnet(4, 8)
+    class Learn: recorder, model, epoch = Recorder, hrnet(4, 8), 0
     keep.learn = Learn
-    kept = []
+    keep.before_fit()
     for values in ((.5, .1), (.9, .0), (.6, .1), (.6, .1), (.1, .2)):
         Recorder.values = [values]
         keep.after_epoch()
@@ -98,8 +98,11 @@ def test_a_curriculum_needs_pictures():
     with pytest.raises(ValueError, match='pictures is 0'): curriculum(0)
 
 def test_resume_names_another_network(few, tmp_path):
-    run = lambda model: pretrain(*few, model, [Stage(2, 32, 1, batch=8)], tmp_path, resume=True, log=lambda s: None, bf16=False)
-    run(hrnet(4, 8))
+    quiet = dict(log=lambda s: None, bf16=False)
+    run = lambda model, resume=True: pretrain(*few, model, [Stage(2, 32, 1, batch=8)], tmp_path, resume=resume, **quiet)
+    with pytest.raises(FileNotFoundError, match='holds no run'): run(hrnet(4, 8))
+    run(hrnet(4, 8), False)
+    with pytest.raises(ValueError, match='holds a run already'): run(hrnet(4, 8), False)
     with pytest.raises(ValueError, match="expected the same network to resume"): run(hrnet(4, 16))
     (tmp_path/'last.pt').write_bytes(b'junk')
     with pytest.raises(ValueError, match='cannot be read'): run(hrnet(4, 8))
@@ -174,5 +177,5 @@ def test_two_processes_train_one_network(tmp_path):
     run = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1]), OMP_NUM_THREADS='1'))
     assert run.returncode == 0 and 'FINE' in run.stdout, run.stdout + run.stderr
     assert run.stdout.count('LOG') == 1 and run.stdout.count('epoch 0') == 1
-    assert {p.name for p in (tmp_path/'out').iterdir()} == {'best.pt', 'best-n2.pt', 'last.pt'}
+    assert {p.name for p in (tmp_path/'out').iterdir()} == {'best.pt', 'best-n2.pt', 'last.pt', 'history.csv'}
     assert load_checkpoint(tmp_path/'out'/'best.pt')[1]['task'] == 'jigsaw'
