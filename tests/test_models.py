@@ -88,6 +88,17 @@ def test_simple_baseline_is_torchvisions(depth):
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad(): assert torch.equal(ours.features(x), ours.deconv_layers(trunk(x)))
 
+def test_caffe_bottlenecks():
+    "Caffe's: stride on the first 1x1; the same names and shapes, another network; kept in config only where true"
+    theirs, ours = stir(torchvision.models.resnet50()).eval(), simple_baseline(5, 50, caffe=True).eval()
+    for layer in (theirs.layer2, theirs.layer3, theirs.layer4):
+        layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
+    load_weights(ours, theirs.state_dict())
+    trunk, x = nn.Sequential(*list(theirs.children())[:-2]), torch.randn(1, 3, 64, 96)
+    with torch.no_grad(): assert torch.equal(ours.features(x), ours.deconv_layers(trunk(x)))
+    assert ours.config['caffe'] and build_model(ours.config).layer4[0].conv1.stride == (2, 2)
+    assert keys_and_shapes(ours) == keys_and_shapes(simple_baseline(5, 50))
+
 def test_resnet_deconvolutions_double():
     "A transposed convolution of kernel 4, stride 2, padding 1 gives exactly twice the size"
     assert simple_baseline(2, depth=34)(torch.zeros(2, 3, 64, 96)).shape == (2, 2, 16, 24)
@@ -115,6 +126,7 @@ def test_initialisation(w32):
 @pytest.mark.parametrize('call, words', [
     (lambda: simple_baseline(17, depth=20), 'depth is 20'), (lambda: simple_baseline(0), 'n_out is 0'),
     (lambda: simple_baseline(17, in_channels=4), 'in_channels is 4'),
+    (lambda: simple_baseline(17, depth=34, caffe=True), 'caffe is True'),
     (lambda: hrnet(17, width=0), 'width is 0'),
     (lambda: hrnet(2.5), 'n_out is 2.5'), (lambda: hrnet(17, width='w32'), "width is 'w32'"),
     (lambda: hrnet(2, width=4)(torch.zeros(1, 3, 100, 64)), 'size of x is'),
