@@ -8,6 +8,7 @@ __all__ = ['save_checkpoint', 'load_checkpoint', 'LoadReport', 'load_weights', '
 # %% ../nbs/24_weights.ipynb #5999c758
 import os
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 import torchvision
 
 from .models import build_model
-from .posenet import check, check_finite
+from .posenet import GRIDS, ORDERS, check, check_finite, turn_channels
 
 # %% ../nbs/24_weights.ipynb #1d37ab90
 def _plain(value, name):
@@ -43,21 +44,47 @@ def save_checkpoint(
 ):
     "Write the weights and all it takes to understand them"
     check(task in ('jigsaw', 'pose'), 'task', task, "'jigsaw' or 'pose'")
-    about = dict(config=model.config, task=task, grid=model.grid, recipe=recipe, **extra)
-    state = _plain(dict(model=dict(model.state_dict()), **about), 'checkpoint')
+    about = dict(config=model.config, task=task, grid=model.grid, channels=model.channels, recipe=recipe)
+    state = _plain(dict(model=dict(model.state_dict()), **about, **extra), 'checkpoint')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.{os.getpid()}.part')
     try:
         torch.save(state, part)
         os.replace(part, path)
+    except (OSError, RuntimeError) as e:  # a RuntimeError is what torch's writer raises
+        why = str(e) if isinstance(e, OSError) else 'the disk is full or not writable'
+        raise OSError(f'{path} cannot be written: {why}; a file that was there before is intact') from e
     finally: part.unlink(missing_ok=True)
+
+class _Inert:
+    "Stands in for a class that nobody needs here: takes anything, holds and does nothing"
+    def __init__(self, *args): pass
+    def __setstate__(self, state): pass
+
+def _harmless():
+    "What a file may name besides torch's own: numpy's numbers and arrays, and stand-ins for mmengine's logs"
+    array, number = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(c)) for c in '?bBhHiIlLqQefdgSU'}
+    numpy = [(f, f'{m}.{n}') for m in ('numpy.core.multiarray', 'numpy._core.multiarray')
+             for f, n in ((array, '_reconstruct'), (number, 'scalar'))]
+    logs = ('mmengine.logging.history_buffer.HistoryBuffer', 'builtins.getattr', '__builtin__.getattr')
+    return [np.ndarray, np.dtype, *kinds, *numpy, *((_Inert, name) for name in logs)]
+
+def _check_unpacked(path):
+    "A ValueError for a file that would unpack to more than it is: torch does not compress"
+    if not zipfile.is_zipfile(path): return
+    with zipfile.ZipFile(path) as z: unpacked = sum(part.file_size for part in z.infolist())
+    if unpacked > Path(path).stat().st_size: raise ValueError(f'it would unpack to {unpacked:,} bytes')
 
 def _read(path):
     "What is in the file, without ever running code from it"
     if not Path(path).exists():
         raise FileNotFoundError(f'{path} does not exist, expected a file of network weights')
-    try: return torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        _check_unpacked(path)
+        with torch.serialization.safe_globals(_harmless()):
+            return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e:  # torch raises a dozen kinds, by what is wrong with the file
         raise ValueError(f'{path} cannot be read, expected a file by torch.save '
                          'that holds only tensors and plain values') from e
@@ -65,6 +92,20 @@ def _read(path):
 def _is_ours(checkpoint):
     "Did `save_checkpoint` write this?"
     return isinstance(checkpoint, dict) and {'model', 'config', 'task', 'grid'} <= checkpoint.keys()
+
+def _build(checkpoint, most):
+    "The network of a checkpoint of at most so many bytes; sizes are compared before any memory is taken"
+    state = checkpoint['model']
+    with torch.device('meta'): model = build_model(checkpoint['config'])
+    shapes = lambda tensors: {k: v.shape for k, v in tensors.items()}
+    size = sum(v.numel()*v.element_size() for v in state.values())
+    if shapes(state) != shapes(model.state_dict()) or size > most:
+        raise ValueError('its tensors are not those of its config')
+    model.to_empty(device='cpu').load_state_dict(state)
+    model.grid, model.task, model.channels = (checkpoint[k] for k in ('grid', 'task', 'channels'))
+    if model.grid not in GRIDS or model.task not in ('jigsaw', 'pose') or model.channels not in ORDERS:
+        raise ValueError('its task, grid or channels are unknown')
+    return model
 
 def load_checkpoint(
     path,  # of a file by `save_checkpoint`
@@ -74,13 +115,12 @@ def load_checkpoint(
     if not _is_ours(checkpoint):
         raise ValueError(f'{path} holds no network of ours, expected a file by save_checkpoint '
                          '(load_weights reads others)')
-    try:
-        model = build_model(checkpoint['config'])
-        model.load_state_dict(checkpoint['model'])
-    except (RuntimeError, ValueError, TypeError, AttributeError) as e:
+    checkpoint = {'channels': 'rgb', 'recipe': None, **checkpoint}  # what older files lack
+    try: model = _build(checkpoint, Path(path).stat().st_size)
+    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, OverflowError) as e:
         raise ValueError(f'{path} is damaged, expected the weights of the network '
                          'that its config describes') from e
-    model.grid, model.task = checkpoint['grid'], checkpoint['task']
+    check_finite(model, path)
     return model, checkpoint
 
 # %% ../nbs/24_weights.ipynb #ad667224
@@ -90,33 +130,38 @@ class LoadReport:
     loaded: list       # names of the model's tensors that were filled
     missing: list      # names of the model's tensors that were left as they were
     skipped: list      # names in the source that were not used
-    grid: str          # of the source: 'half-pixel' or 'index'; the model's own if the source has no heatmaps
+    grid: str          # of the source: 'half-pixel', 'index', 'udp'; without heatmaps there, the model's own
     bgr: bool = False  # is the source BGR? Assumed of `deconv_layers` without our mark or mmpose's prefixes
+    notes: tuple = ()  # sentences about what no file can tell
 
     def __repr__(self):
         def parts(names):
             found = list(dict.fromkeys(_bare(n).split('.')[0] for n in names))
             return f"{len(names)} ({', '.join(found[:4])}{', ...'*(len(found) > 4)})" if names else '0'
-        colours = '; it expects BGR: reverse the channels' if self.bgr else ''
-        return (f'{len(self.loaded)} tensors loaded, left as they were {parts(self.missing)}, '
-                f'skipped in the source {parts(self.skipped)}\ngrid of the source: {self.grid!r}{colours}')
+        return '\n'.join([f'{len(self.loaded)} tensors loaded, left as they were {parts(self.missing)}, '
+                          f'skipped in the source {parts(self.skipped)}',
+                          f"grid of the source: {self.grid!r}{', channels: BGR'*self.bgr}", *self.notes])
 
 def _bare(name):
     "A tensor's name without what wrappers and mmpose put before it"
     return re.sub(r'^((module|model|_orig_mod|backbone|keypoint_head|head)\.)+', '', name)
 
 def _unwrap(source):
-    "The state dict inside a checkpoint, its task and grid (None: nothing says so), and whether it wants BGR"
-    if _is_ours(source): return source['model'], source['task'], source['grid'], False
+    "The state dict inside a checkpoint; its task and grid (None: nothing says so), its channels, is it ours?"
+    if _is_ours(source):
+        kind = type(source['model']).__name__
+        check(isinstance(source['model'], dict), 'model in source', kind, 'a state dict')
+        return source['model'], source['task'], source['grid'], source.get('channels', 'rgb'), True
+    meta = source.get('meta') if isinstance(source, dict) else None
     for key in ('state_dict', 'model'):
         if isinstance(source, dict) and isinstance(source.get(key), dict): source = source[key]
     check(isinstance(source, dict), 'source', type(source).__name__, 'a path or a state dict')
     state = {str(k): v for k, v in source.items()}
-    is_head = lambda k: _bare(k) == 'final_layer.weight' or _bare(k).startswith('deconv_layers.')
-    pose = any(map(is_head, state))
-    deconv = any(re.match(r'((module|model)\.)*deconv_layers\.', k) for k in state)
-    bgr = deconv and not any('backbone.' in k for k in state)
-    return state, 'pose' if pose else None, 'index' if pose else None, bgr
+    pose = any(_bare(k) == 'final_layer.weight' or _bare(k).startswith('deconv_layers.') for k in state)
+    plain = any(re.match(r'((module|model|_orig_mod)\.)*deconv_layers\.', k) for k in state)
+    bgr = plain and not any('backbone.' in k for k in state)
+    grid = 'udp' if re.search("UDPHeatmap|use_udp=True|encoding='UDP'", str(meta)) else 'index'
+    return state, 'pose' if pose else None, grid if pose else None, 'bgr' if bgr else 'rgb', False
 
 def _fit_channels(w, channels):
     "The first convolution for as many channels: two halves summed, or one kernel halved into both"
@@ -124,33 +169,77 @@ def _fit_channels(w, channels):
     if w.shape[1] == 3 and channels == 6: return torch.cat([w, w], dim=1) / 2
     return w
 
+def _move(state, target, fresh):
+    "Tensors for the model, by its names, and names in `state` of which there is no use"
+    moved, skipped = {}, []
+    for name, value in state.items():
+        key = _bare(name)
+        want = target.get(key)
+        fits = want is not None and not key.startswith(fresh) and torch.is_tensor(value)
+        fits = fits and value.layout == torch.strided
+        fits = fits and value.is_floating_point() == want.is_floating_point()
+        if fits and key == 'conv1.weight' and value.shape[2:] == want.shape[2:] and len(value) == len(want):
+            value = _fit_channels(value, want.shape[1])
+        if fits and value.shape == want.shape: moved[key] = value.to(want.dtype)
+        else: skipped.append(name)
+    return moved, skipped
+
+def _check_found(moved, target, fresh, name, kind):
+    "Fewer than half of the tensors is an accident"
+    wanted = sum(not k.startswith(fresh) for k in target)
+    if not any(v.ndim == 4 for v in moved.values()):
+        raise ValueError(f'{name} has no convolution that fits this {kind}, '
+                         'expected weights of the same kind of network')
+    if 2*len(moved) < wanted:
+        raise ValueError(f'{name} has only {len(moved)} of the {wanted} tensors that this {kind} needs, '
+                         'expected at least half: weights of the same kind of network')
+    check_finite(moved, name)
+
+def _notes(model, state, ours, taken_bgr, turned):
+    "What the report has to say of channels and of the place of a stride"
+    notes, config = [], model.config
+    if taken_bgr: notes.append('the model takes BGR now, which predict, evaluate and export know')
+    if turned:
+        order = model.channels.upper()
+        notes.append(f'kernels of the first convolution are turned round, because the model takes {order}')
+    deconv = any(_bare(k).startswith('deconv_layers.') for k in state)
+    if not ours and deconv and config.get('depth', 0) >= 50:
+        style = 'in the first 1x1 (Caffe)' if config.get('caffe') else 'in the 3x3 (torchvision)'
+        notes.append(f'the stride of its bottlenecks is taken to be {style}; no file tells, '
+                     'see caffe= of simple_baseline')
+    return tuple(notes)
+
 def load_weights(
     model,             # a `SimpleBaseline` or an `HRNet`, filled in place
     source,            # a path or a state dict: ours, published, mmpose's, torchvision's ResNet, timm's HRNet
-    head=False,        # `final_layer` too? Then the model takes over the source's grid
+    head=False,        # `final_layer` too? Then the model takes over the source's grid and channels
     trunk_only=False,  # SimpleBaseline's transposed convolutions stay fresh too, to compare with ImageNet
+    grid=None,         # of the source, if the file cannot tell: 'half-pixel', 'index', 'udp'; None: see above
+    channels=None,     # of the source, if the file cannot tell: 'rgb' or 'bgr'; None: see above
 ):                     # a `LoadReport`
-    "Copy whatever fits, and say what did not"
+    "Copy whatever fits, and say what did not; a ValueError where it is another network's, or not finite"
     check(not (head and trunk_only), 'trunk_only', trunk_only, 'False where head=True')
-    state, task, grid, bgr = _unwrap(_read(source) if isinstance(source, (str, os.PathLike)) else source)
+    file = isinstance(source, (str, os.PathLike))
+    state, task, said, order, ours = _unwrap(_read(source) if file else source)
+    grid, order = grid or said, channels or order
+    check(grid in (None, *GRIDS), 'grid', grid, ', '.join(map(repr, GRIDS)))
+    check(order in ORDERS, 'channels', order, "'rgb' or 'bgr'")
     if head and task and model.task and task != model.task:
         raise ValueError(f'head is True, but the source is a {task} network and the model a {model.task} '
                          'network: expected the same task')
     fresh = ('final_layer.',)*(not head) + ('deconv_layers.',)*trunk_only
-    target, moved, skipped = model.state_dict(), {}, []
-    for name, value in state.items():
-        key = _bare(name)
-        fits = key in target and not key.startswith(fresh) and torch.is_tensor(value)
-        if fits and key == 'conv1.weight' and value.ndim == 4:
-            value = _fit_channels(value, target[key].shape[1])
-        if fits and value.shape == target[key].shape: moved[key] = value
-        else: skipped.append(name)
-    if not any(v.ndim == 4 for v in moved.values()):
-        raise ValueError(f"source has no convolution that fits this {model.config['name']}, "
-                         'expected weights of the same kind of network')
+    target = model.state_dict()
+    moved, skipped = _move(state, target, fresh)
+    _check_found(moved, target, fresh, source if file else 'source', model.config['name'])
+    taken = 'final_layer.weight' in moved
+    turned = not taken and order != model.channels and 'conv1.weight' in moved
+    if turned: moved['conv1.weight'] = turn_channels(moved['conv1.weight'])
     model.load_state_dict(moved, strict=False)
-    if 'final_layer.weight' in moved: model.grid, model.task = grid, task
-    return LoadReport(list(moved), [k for k in target if k not in moved], skipped, grid or model.grid, bgr)
+    if taken: model.grid, model.channels, model.task = grid or model.grid, order, task
+    bgr = order == 'bgr'
+    missing = [k for k in target if k not in moved]
+    return LoadReport(list(moved), missing, skipped, grid or model.grid, bgr,
+                      _notes(model, state, ours, taken and bgr, turned))
 
 # %% ../nbs/24_weights.ipynb #cc542436
 def imagenet_weights(

@@ -1,6 +1,11 @@
 "All that may happen to weights: files, other people's names, heads, channels, grids"
 import os
 import pickle
+import resource
+import signal
+import sys
+import types
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +15,12 @@ import torchvision
 from torch import nn
 
 from hsjp.finetune import pose_learner
-from hsjp.models import hrnet, replace_head, simple_baseline
+from hsjp.export import export_onnx
+from hsjp.models import hrnet, normalise, replace_head, simple_baseline
 from hsjp.people import PersonDataset
 from hsjp.predict import predict
 from hsjp.skeleton import Skeleton
-from hsjp.weights import imagenet_weights, load_checkpoint, load_weights, save_checkpoint
+from hsjp.weights import _read, imagenet_weights, load_checkpoint, load_weights, save_checkpoint
 
 
 @pytest.fixture
@@ -52,6 +58,8 @@ def test_sources(build, bgr, tmp_path):
                ({'model': renamed(source, 'model.', 'model.')}, bgr),
                (renamed(source, 'backbone.', 'keypoint_head.'), False),
                ({'meta': {}, 'state_dict': renamed(source, 'backbone.', 'head.')}, False),
+               (renamed(source, '_orig_mod.', '_orig_mod.'), bgr),
+               (renamed(source, '_orig_mod.module.', '_orig_mod.module.'), bgr),
                (str(tmp_path/'published.pth'), bgr)]
     for weights, bgr in sources:
         model = build()
@@ -59,12 +67,15 @@ def test_sources(build, bgr, tmp_path):
         report = load_weights(model, weights)
         assert report.missing == HEAD and len(report.skipped) == 2
         assert torch.equal(model.final_layer.weight, before)
-        assert (model.grid, model.task) == ('half-pixel', None)
+        assert (model.grid, model.channels, model.task) == ('half-pixel', 'rgb', None)
         assert (report.grid, report.bgr) == ('index', bgr)
         assert 'index' in repr(report) and ('BGR' in repr(report)) == bgr
+        first = source.conv1.weight.flip(1) if bgr else source.conv1.weight     # turned round for RGB
+        assert torch.equal(model.conv1.weight, first)
         report = load_weights(model, weights, head=True)
         assert not report.missing and not report.skipped
         assert (model.grid, model.task) == ('index', 'pose') and same(model, source)
+        assert model.channels == ('bgr' if bgr else 'rgb')
 
 def test_trunk_only():
     source, model = simple_baseline(4, depth=18), simple_baseline(4, depth=18)
@@ -74,10 +85,21 @@ def test_trunk_only():
     assert torch.equal(model.deconv_layers[0].weight, before)
     assert torch.equal(model.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
 
-def test_other_shapes_are_skipped(tiny):
-    report = load_weights(tiny, hrnet(16, width=8).state_dict(), head=True)
-    assert 'layer1.0.conv1.weight' in report.loaded and 'stage4.2.branches.0.0.conv1.weight' in report.skipped
-    assert 'final_layer.weight' in report.skipped and tiny.grid == 'half-pixel'  # no head came, nor its grid
+def test_other_shapes_are_skipped():
+    wide, model = simple_baseline(5, depth=18), simple_baseline(5, depth=18, deconv=64)
+    report = load_weights(model, wide.state_dict(), head=True)
+    assert 'layer1.0.conv1.weight' in report.loaded and 'deconv_layers.0.weight' in report.skipped
+    assert 'final_layer.weight' in report.skipped
+    assert (model.grid, model.channels) == ('half-pixel', 'rgb')  # no head came, nor its grid and channels
+    assert torch.equal(model.conv1.weight, wide.conv1.weight.flip(1)) and 'turned round' in repr(report)
+
+@pytest.mark.parametrize('build', [lambda: simple_baseline(5, depth=18), lambda: hrnet(5, width=8)])
+def test_another_network_is_an_error(build):
+    model, other = build(), hrnet(5, width=4)
+    before = stir(model).conv1.weight.clone()
+    with pytest.raises(ValueError, match=r'source has only \d+ of the \d+ tensors that this'):
+        load_weights(model, other.state_dict())
+    assert torch.equal(model.conv1.weight, before)
 
 def test_nothing_fits(tiny):
     with pytest.raises(ValueError, match='no convolution that fits this hrnet'):
@@ -152,6 +174,69 @@ def test_imagenet_weights(monkeypatch, tmp_path):
     model = hrnet(5, width=18)
     assert load_weights(model, imagenet_weights(model)).missing == HEAD and asked[-1] == ('hrnet_w18', True)
 
+# channels, grids and strides of published networks
+
+def test_channels_travel(tmp_path):
+    "From a published file into a model, into our checkpoint, and back; only the head brings the order"
+    published, model = stir(simple_baseline(5, depth=18)), simple_baseline(5, depth=18)
+    load_weights(model, published.state_dict(), head=True)
+    save_checkpoint(tmp_path/'a.pth', model, 'pose')
+    again, checkpoint = load_checkpoint(tmp_path/'a.pth')
+    assert again.channels == checkpoint['channels'] == 'bgr'
+    other = simple_baseline(5, depth=18)
+    assert load_weights(other, tmp_path/'a.pth').bgr and other.channels == 'rgb'
+    assert load_weights(other, tmp_path/'a.pth', head=True).bgr and other.channels == 'bgr' and same(other, model)
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(normalise(x, 'bgr'), normalise(x.flip(1)))               # means in the written order
+    load_weights(other, published.state_dict(), head=True, channels='rgb')
+    assert other.channels == 'rgb'
+    with pytest.raises(ValueError, match="channels is 'grb'"): load_weights(other, model.state_dict(), channels='grb')
+
+def test_old_checkpoints_are_rgb(tiny, tmp_path):
+    save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
+    state = torch.load(tmp_path/'a.pth', weights_only=True)
+    del state['channels'], state['recipe']
+    torch.save(state, tmp_path/'old.pth')
+    model, checkpoint = load_checkpoint(tmp_path/'old.pth')
+    assert model.channels == checkpoint['channels'] == 'rgb' and checkpoint['recipe'] is None
+    assert not load_weights(tiny, tmp_path/'old.pth', head=True).bgr
+
+@pytest.mark.parametrize('cfg', ["codec = dict(type='UDPHeatmap', sigma=2)", "dict(type='TopDownAffine', use_udp=True)"])
+def test_udp_by_config_or_by_argument(cfg, tiny):
+    state = renamed(hrnet(16, width=4), 'backbone.', 'head.')
+    assert load_weights(tiny, {'meta': {'cfg': cfg}, 'state_dict': state}, head=True).grid == tiny.grid == 'udp'
+    assert load_weights(tiny, {'meta': {'cfg': 'MSRAHeatmap'}, 'state_dict': state}, head=True).grid == 'index'
+    assert load_weights(tiny, state, head=True, grid='udp').grid == tiny.grid == 'udp'
+    with pytest.raises(ValueError, match="grid is 'dup', expected 'half-pixel', 'index', 'udp'"):
+        load_weights(tiny, state, grid='dup')
+
+def test_caffe_is_pointed_out(tmp_path):
+    model, caffe = simple_baseline(5, depth=50), simple_baseline(5, depth=50, caffe=True)
+    assert '3x3 (torchvision)' in repr(load_weights(model, caffe.state_dict()))
+    assert '1x1 (Caffe)' in repr(load_weights(caffe, model.state_dict()))
+    save_checkpoint(tmp_path/'a.pth', caffe, 'pose')
+    assert load_checkpoint(tmp_path/'a.pth')[0].layer2[0].conv1.stride == (2, 2)
+    quiet = [load_weights(model, tmp_path/'a.pth'),                             # our mark
+             load_weights(model, torchvision.models.resnet50().state_dict()),   # no transposed convolutions
+             load_weights(simple_baseline(5, 18), simple_baseline(5, 18).state_dict())]
+    assert not any('stride' in repr(r) for r in quiet)
+
+# not finite
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf'), 1e300])
+def test_weights_that_are_not_finite(bad, tiny, tmp_path):
+    before, state = tiny.conv1.weight.clone(), hrnet(16, width=4).double().state_dict()
+    state['layer1.0.conv1.weight'][0, 0] = bad                                  # 1e300 has no float32
+    torch.save(state, tmp_path/'bare.pth')
+    for source, name in ((state, 'source'), (tmp_path/'bare.pth', 'bare.pth')):
+        with pytest.raises(ValueError, match=f"{name} has NaN or infinite weights .*layer1.0.conv1.weight"):
+            load_weights(tiny, source)
+    assert torch.equal(tiny.conv1.weight, before)
+    with torch.no_grad(): tiny.layer1[0].conv1.weight[0] = torch.nan if bad == 1e300 else bad
+    save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
+    with pytest.raises(ValueError, match='a.pth has NaN'): load_checkpoint(tmp_path/'a.pth')
+    with pytest.raises(ValueError, match='NaN or infinite'): export_onnx(tiny, tmp_path/'a.onnx', (64, 64))
+
 # checkpoints
 
 def test_round_trip(tmp_path):
@@ -165,7 +250,7 @@ def test_round_trip(tmp_path):
     assert checkpoint['recipe'] == dict(lr=.5, where='/a', sizes=(64, 48))
     assert checkpoint['curve'].tolist() == [0, 1, 2] and checkpoint['none'] is None
     stored = torch.load(tmp_path/'new'/'a.pth', weights_only=True)
-    assert stored.keys() == {'model', 'config', 'task', 'grid', 'recipe', 'curve', 'none'}
+    assert stored.keys() == {'model', 'config', 'task', 'grid', 'channels', 'recipe', 'curve', 'none'}
 
 def test_only_plain_values_are_written(tiny, tmp_path):
     save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
@@ -184,6 +269,44 @@ def test_an_interrupted_write_leaves_the_old_file(tiny, tmp_path, monkeypatch):
     with pytest.raises(OSError, match='disk full'): save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
     assert (tmp_path/'a.pth').read_bytes() == old and os.listdir(tmp_path) == ['a.pth']
 
+def test_a_full_disk_leaves_the_old_file(tiny, tmp_path):
+    "torch's zip writer raises a RuntimeError; here files may not grow beyond 64 kB"
+    save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
+    old, (soft, hard) = (tmp_path/'a.pth').read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        with pytest.raises(OSError, match='a.pth cannot be written: .*; a file that was there before is intact'):
+            save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (tmp_path/'a.pth').read_bytes() == old and os.listdir(tmp_path) == ['a.pth']
+
+class HistoryBuffer:
+    "Pickled as mmengine's: arrays, and its own functions by name"
+    def __init__(self): self._log_history, self.statistics_methods = np.arange(3.), {'mean': HistoryBuffer.mean}
+    def mean(self): raise AssertionError('run')
+
+def test_files_of_others_with_numpy_inside(tiny, tmp_path, monkeypatch):
+    "mmpose 1.x (`meta` with arrays), mmengine in training (logs), HRNet's checkpoint.pth (np.float64)"
+    module = types.ModuleType('mmengine.logging.history_buffer')
+    module.HistoryBuffer, HistoryBuffer.__module__ = HistoryBuffer, module.__name__
+    for name in ('mmengine', 'mmengine.logging'): monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    source = stir(hrnet(16, width=4))
+    arrays = dict(sigmas=np.array([.026, .1], np.float32), flip=np.arange(17), names=np.array(['nose']), ok=np.array([True]))
+    mm = {'meta': dict(dataset_meta=arrays, seed=np.int64(3)), 'state_dict': renamed(source, 'backbone.', 'head.')}
+    files = dict(mmpose=mm, mmengine={**mm, 'message_hub': dict(log_scalars={'loss': HistoryBuffer()})},
+                 hrnet={'epoch': 3, 'model': 'pose_hrnet', 'perf': np.float64(.7), 'state_dict': source.state_dict()})
+    for name, contents in files.items():
+        torch.save(contents, tmp_path/name)
+        with pytest.raises(pickle.UnpicklingError): torch.load(tmp_path/name, weights_only=True)
+        monkeypatch.delitem(sys.modules, module.__name__, raising=False)       # who reads need not have mmengine
+        model = hrnet(16, width=4)
+        assert not load_weights(model, tmp_path/name, head=True).missing and same(model, source)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
 class Sly:
     def __reduce__(self): return os.mkdir, (os.environ['SLY'],)
 
@@ -195,6 +318,45 @@ def test_no_pickle_is_run(tiny, tmp_path, monkeypatch):
         for read in (load_checkpoint, lambda p: load_weights(tiny, p)):
             with pytest.raises(ValueError, match=f'{name} cannot be read, expected'): read(tmp_path/name)
     assert not (tmp_path/'made').exists()
+
+class Fetch:
+    "Asks for a function by name, as mmengine's logs do"
+    def __reduce__(self): return getattr, ('text', 'upper')
+
+def test_stand_ins_fetch_nothing(tiny, tmp_path, monkeypatch):
+    torch.save({'state_dict': tiny.state_dict(), 'extra': Fetch()}, tmp_path/'a.pth')
+    assert type(_read(tmp_path/'a.pth')['extra']).__name__ == '_Inert'
+    monkeypatch.setenv('SLY', str(tmp_path/'made'))
+    torch.save({'state_dict': tiny.state_dict(), 'extra': np.array([Sly()], object)}, tmp_path/'b.pth')
+    with pytest.raises(ValueError, match='cannot be read'): load_weights(tiny, tmp_path/'b.pth')
+    assert not (tmp_path/'made').exists()
+
+def test_sizes_are_checked_before_memory_is_taken(tiny, tmp_path):
+    save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
+    state = torch.load(tmp_path/'a.pth', weights_only=True)
+    many, config = 2_000_000, state['config']
+    stretched = {**state['model'], 'final_layer.weight': torch.zeros(1, 1, 1, 1).expand(many, 60, 1, 1),
+                 'final_layer.bias': torch.zeros(1).expand(many)}
+    lies = {'many': {**state, 'config': {**config, 'n_out': many}},
+            'wide': {**state, 'config': {**config, 'width': 10**6}},
+            'wider': {**state, 'config': {**config, 'width': 10**30}},
+            'stretched': {**state, 'config': {**config, 'n_out': many}, 'model': stretched},
+            'text': {**state, 'model': {k: 'text' for k in state['model']}},
+            'none': {**state, 'model': None}, 'grid': {**state, 'grid': 'round'}, 'task': {**state, 'task': 'art'}}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, lie in lies.items():
+        torch.save(lie, tmp_path/f'{name}.pth')
+        with pytest.raises(ValueError, match=f'{name}.pth is damaged') as e: load_checkpoint(tmp_path/f'{name}.pth')
+        assert '\n' not in str(e.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000      # kB
+
+def test_a_zip_bomb_is_not_unpacked(tiny, tmp_path):
+    save_checkpoint(tmp_path/'a.pth', tiny, 'pose')
+    with zipfile.ZipFile(tmp_path/'a.pth') as a, zipfile.ZipFile(tmp_path/'b.pth', 'w', zipfile.ZIP_DEFLATED) as b:
+        for name in a.namelist(): b.writestr(name, bytes(10**7) if '/data/' in name else a.read(name))
+    for read in (load_checkpoint, lambda p: load_weights(tiny, p)):
+        with pytest.raises(ValueError, match='b.pth cannot be read') as e: read(tmp_path/'b.pth')
+    assert 'unpack' in str(e.value.__cause__)
 
 def test_unreadable_files(tiny, tmp_path):
     (tmp_path/'text.pth').write_text('hello'); (tmp_path/'empty.pth').touch(); (tmp_path/'folder.pth').mkdir()
