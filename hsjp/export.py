@@ -15,17 +15,19 @@ from torch import nn
 
 from .heatmap import decode_heatmaps
 from .models import normalise
+from .posenet import check_finite
+from .predict import grid_points
 
 # %% ../nbs/50_export.ipynb #605f0d4c
 class _Keypoints(nn.Module):
     "What is exported: from pictures in [0, 1] to heatmaps, points in input pixels, scores"
     def __init__(self, model):
         super().__init__()
-        self.model, self.shift = model, 0. if model.grid == 'half-pixel' else .5 - model.stride/2
+        self.model = model
     def forward(self, images):
-        heatmaps = self.model(normalise(images))
+        heatmaps = self.model(normalise(images, self.model.channels))
         points, scores = decode_heatmaps(heatmaps, stride=self.model.stride)
-        return heatmaps, points + self.shift, scores
+        return heatmaps, grid_points(points, self.model, images.shape[-2:]), scores
 
 def export_onnx(
     model,  # a `SimpleBaseline` or an `HRNet`, left as it is
@@ -37,6 +39,7 @@ def export_onnx(
     if missing:
         raise ValueError(f'{missing} is not installed, expected it for the export: '
                          "pip install 'hsjp[export]'")
+    check_finite(model)
     images = torch.zeros(2, model.config['in_channels'], *size)
     whole = _Keypoints(copy.deepcopy(model).cpu().float()).eval()
     whole(images)  # refuses a wrong size, and makes the statistics of `normalise` before tracing could

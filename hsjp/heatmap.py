@@ -37,6 +37,17 @@ def sigma_bound(
     check_n(n)
     return heatmap_size/(6*n)
 
+# %% ../nbs/01_heatmap.ipynb #7db7fa5e
+def _smooth(maps, blur):
+    "Heatmaps smoothed with a Gaussian of `blur` pixels, nought beyond the edge, their maxima kept; its sigma is OpenCV's"
+    if not (isinstance(blur, int) and blur > 0 and blur % 2): raise ValueError(f'blur is {blur!r}; expected 0 or an odd number of pixels')
+    at = torch.arange(blur, device=maps.device) - blur//2
+    bell = torch.exp(-at.square()/(2*(.3*(blur//2 - 1) + .8)**2))
+    row = (bell/bell.sum()).view(1, 1, 1, -1)
+    each = maps.flatten(0, 1)[:, None]
+    smooth = torch.conv2d(torch.conv2d(each, row, padding='same'), row.mT, padding='same').view_as(maps)
+    return smooth*(maps.amax((2, 3), True)/smooth.amax((2, 3), True).clamp(min=1e-30))
+
 # %% ../nbs/01_heatmap.ipynb #5e78059b
 def _newton(log):
     "Offset (x, y) from the centre of (B, K, 3, 3) log heatmaps to the summit of the parabola through them"
@@ -60,7 +71,8 @@ def _peaks(maps):
 def decode_heatmaps(
     heatmaps, # (B, K, H, W) network output or targets
     method='dark', # 'argmax': centre of the brightest pixel; 'quarter': a quarter pixel towards its higher neighbour; 'dark': summit of the parabola through the log heatmap
-    stride=4 # input pixels a heatmap pixel
+    stride=4, # input pixels a heatmap pixel
+    blur=0 # 'dark' only: smooth first with a Gaussian of so many pixels; 11 is the published code's for sigma 2, 0 none
 ): # points (B, K, 2) in input pixels, and scores (B, K): the height of the peaks
     "Where each heatmap peaks; everything on the heatmaps' device, for the whole batch at once"
     if method not in ('argmax', 'quarter', 'dark'): raise ValueError(f"method is {method!r}; expected 'argmax', 'quarter' or 'dark'")
@@ -75,6 +87,7 @@ def decode_heatmaps(
         inner = torch.minimum(peak.clamp(min=1), limits)
         around = torch.arange(-1, 2, device=peak.device)
         pixels = (inner[..., 1, None, None] + around[:, None])*w + inner[..., 0, None, None] + around
+        if blur and method == 'dark': heatmaps = _smooth(heatmaps, blur)
         near = heatmaps.flatten(2).gather(2, pixels.flatten(2)).view(b, k, 3, 3)
         if method == 'quarter':
             slope = torch.stack([near[..., 1, 2] - near[..., 1, 0], near[..., 2, 1] - near[..., 0, 1]], -1)

@@ -22,7 +22,7 @@ def stir(model, seed=0):
         elif t.ndim < 4 and t.is_floating_point(): t.normal_(0, .1, generator=g)
     return model
 
-def check_onnx(model, tmp_path, grids):
+def check_onnx(model, tmp_path, grids, channels='rgb'):
     "Same heatmaps, and from them the same points"
     # not the same points end to end: noise of 1e-6 can move the summit of a random network's rough maps
     # by 0.01 px; a trained network's are smooth (test_learning.py)
@@ -31,6 +31,7 @@ def check_onnx(model, tmp_path, grids):
     stir(model).train()
     with torch.no_grad():
         for _ in range(10): model(normalise(torch.rand(4, 3, 96, 64)))  # statistics that fit the weights
+    model.channels = channels
     for grid in grids:
         model.train().grid = grid
         export_onnx(model, tmp_path/'new'/f'{grid}.onnx', (96, 64))
@@ -39,15 +40,17 @@ def check_onnx(model, tmp_path, grids):
         for batch in (1, 5):
             images = torch.rand(batch, 3, 96, 64)
             heatmaps, points, scores = map(torch.from_numpy, session.run(None, {'images': images.numpy()}))
-            with torch.no_grad(): ours = model.eval()(normalise(images))
+            with torch.no_grad(): ours = model.eval()(normalise(images, channels))
             assert heatmaps.shape == (batch, 17, 24, 16)
             assert (heatmaps - ours).abs().max() < 1e-4*ours.abs().max()
             again, heights = decode_heatmaps(heatmaps)
-            assert (points - grid_points(again, model)).abs().max() < 1e-3 and torch.equal(scores, heights)
+            assert (points - grid_points(again, model, (96, 64))).abs().max() < 1e-3 and torch.equal(scores, heights)
     assert set(os.listdir(tmp_path/'new')) == {f'{g}.onnx' for g in grids}  # one file each, weights inside
 
 def test_onnx_simple_baseline(tmp_path):
     check_onnx(simple_baseline(17, depth=18), tmp_path, ('half-pixel', 'index'))
+
+def test_onnx_bgr_and_udp(tmp_path): check_onnx(simple_baseline(17, depth=18, width=8), tmp_path, ('udp',), 'bgr')
 
 @pytest.mark.slow
 def test_onnx_hrnet(tmp_path): check_onnx(hrnet(17, width=8), tmp_path, ('half-pixel',))
