@@ -261,7 +261,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hsjp.predict._Crops.__getitem__': ('predict.html#_crops.__getitem__', 'hsjp/predict.py'),
                               'hsjp.predict._Crops.__init__': ('predict.html#_crops.__init__', 'hsjp/predict.py'),
                               'hsjp.predict._Crops.__len__': ('predict.html#_crops.__len__', 'hsjp/predict.py'),
-                              'hsjp.predict.check_finite': ('predict.html#check_finite', 'hsjp/predict.py'),
                               'hsjp.predict.flip_heatmaps': ('predict.html#flip_heatmaps', 'hsjp/predict.py'),
                               'hsjp.predict.flip_images': ('predict.html#flip_images', 'hsjp/predict.py'),
                               'hsjp.predict.grid_points': ('predict.html#grid_points', 'hsjp/predict.py'),

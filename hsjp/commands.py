@@ -17,8 +17,16 @@ import pandas as pd
 import torch
 
 import hsjp
-from .inputs import (jigsaw_network, load_persons, network, pictures_of, pose_network, reading, tell,
-                         train_valid)
+from hsjp.inputs import (
+    jigsaw_network,
+    load_persons,
+    network,
+    pictures_of,
+    pose_network,
+    reading,
+    tell,
+    train_valid,
+)
 
 # %% ../nbs/57_commands.ipynb #ffeb09b9
 def cmd_demo(a):
@@ -29,9 +37,10 @@ def cmd_demo(a):
 
 def _shaping(a):
     "What shapes a run besides its recipe: from which persons, cut how"
-    names = 'data pictures valid valid_pictures category flip_pairs skip_bad pad min_side labels weights'.split()
-    given = {n: getattr(a, n, None) for n in names}
-    return {n: str(v) if n in ('data', 'pictures', 'valid', 'valid_pictures', 'weights') and v else v for n, v in given.items()}
+    paths = 'data pictures valid valid_pictures weights'.split()
+    plain = 'category flip_pairs skip_bad pad min_side labels'.split()
+    given = {n: getattr(a, n, None) for n in paths + plain}
+    return given | {n: str(given[n]) for n in paths if given[n]}
 
 def cmd_pretrain(a):
     from hsjp.crops import crop_cache
@@ -54,8 +63,8 @@ def cmd_pretrain(a):
         train, valid = (crop_cache(p, Path(a.out)/'crops', skip_bad=a.skip_bad) for p in views)
     if first: tell(train, valid, out=a.out)
     recipe = {**_shaping(a), 'min_side': min_side, 'model': network(a, stages[0].n**2).config}
-    pretrain(train, valid, network(a, stages[0].n**2), stages, a.out, recipe, a.resume, a.seed, overwrite=a.overwrite,
-             workers=a.workers, device=a.device)
+    pretrain(train, valid, network(a, stages[0].n**2), stages, a.out, recipe, a.resume, a.seed,
+             overwrite=a.overwrite, workers=a.workers, device=a.device)
     if first: print(f'weights: {Path(a.out)/"best.pt"}')
 
 def _recipe(a):
@@ -77,16 +86,19 @@ def cmd_finetune(a):
     check_recipe(recipe)
     check_writable(a.out)
     check_run(a.out, a.resume, a.overwrite)
-    if a.weights and a.weights != 'imagenet': load_weights(network(a, 17), a.weights)   # a wrong file is named before any work
+    if a.weights not in (None, 'imagenet'): load_weights(network(a, 17), a.weights)  # names a wrong file
     train, valid = train_valid(a, True)
     for name, persons in ((a.data, train), (a.valid or a.data, valid)):
-        if not persons.skeleton: raise ValueError(f'{name} has no keypoints; expected a COCO-format json with labelled keypoints')
+        if not persons.skeleton:
+            raise ValueError(f'{name} has no keypoints; expected a COCO-format json with labelled keypoints')
     check_names(train, valid)
     few = label_share(train, a.labels, a.seed).view(size=recipe.size, margin=recipe.margin)
-    few, valid = (crop_cache(p, Path(a.out)/'crops', skip_bad=a.skip_bad) for p in (few, valid.view(size=recipe.size)))
+    views = few, valid.view(size=recipe.size)
+    few, valid = (crop_cache(p, Path(a.out)/'crops', skip_bad=a.skip_bad) for p in views)
     tell(few, valid, out=a.out)
     model = network(a, len(train.skeleton.names))
-    if a.weights: print(load_weights(model, imagenet_weights(model) if a.weights == 'imagenet' else a.weights))
+    source = imagenet_weights(model) if a.weights == 'imagenet' else a.weights
+    if source: print(load_weights(model, source))
     print(f'{len(few):,} labelled persons of {len(train):,}, {len(valid):,} for validation', flush=True)
     kept = {**_shaping(a), 'start': Path(a.weights).name if a.weights else 'random', 'model': model.config}
     finetune(few, valid, model, recipe, max(1, recipe.epochs//8), a.seed, a.out, kept, a.resume, a.overwrite,
@@ -126,26 +138,30 @@ def cmd_evaluate(a):
         if checkpoint['names'] != persons.skeleton.names:
             raise ValueError(f'{path} knows the keypoints {checkpoint["names"]}; expected those of {a.data}: '
                              f'{persons.skeleton.names}')
-    measures = {'evaluation': coco_ap, 'by-threshold': coco_ap_by_threshold, 'by-keypoint': coco_ap_by_keypoint}
+    measures = {'evaluation': coco_ap, 'by-threshold': coco_ap_by_threshold,
+                'by-keypoint': coco_ap_by_keypoint}
     tables = {name: [] for name in measures} if persons.table is not None and len(persons.table) else {}
     for i, (path, model, checkpoint) in enumerate(networks, 1):
         view = persons.view(size=tuple(checkpoint['size']))
-        results = coco_results(view, *predict(model, view, not a.no_flip, a.decode, device=a.device), nms=a.nms)
+        found = predict(model, view, not a.no_flip, a.decode, device=a.device)
+        results = coco_results(view, *found, nms=a.nms)
         (out/f'{i}-{Path(path).parent.name}-{Path(path).stem}-results.json').write_text(json.dumps(results))
         for name, rows in tables.items():
             rows.append(measures[name](view, results).assign(checkpoint=str(path), persons=len(view)))
     for name, rows in tables.items():
         table = pd.concat(rows).set_index('checkpoint')
         table.to_csv(out/f'{name}.csv')
-        (out/f'{name}.md').write_text(_markdown(table.reset_index()) + f'\n{crowded(persons)}\n'*bool(crowded(persons)))
+        note = f'\n{crowded(persons)}\n' if crowded(persons) else ''
+        (out/f'{name}.md').write_text(_markdown(table.reset_index()) + note)
         if name == 'evaluation': print(table.to_string())
     if tables and crowded(persons): print(f'note: {crowded(persons)}')
     if not tables:
-        print(f'{a.data} has no annotations, so AP is unknown; the results in {out} are in the form the COCO server takes')
+        print(f'{a.data} has no annotations, so AP is unknown; the results in {out} are in the form the '
+              'COCO server takes')
 
 # %% ../nbs/57_commands.ipynb #3c8e977a
 def _readable(files):
-    "{file: (width, height)} of those that can be read whole; the others are named; a ValueError where none can"
+    "{file: (width, height)} of those that can be read; the others are named; a ValueError where none can"
     from hsjp.pictures import read_picture
     sizes = {}
     for f in files:
@@ -173,6 +189,7 @@ def cmd_predict(a):
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
+
     from hsjp.detect import detect, fasterrcnn
     from hsjp.evaluate import coco_results
     from hsjp.persons import PersonDataset
@@ -184,32 +201,39 @@ def cmd_predict(a):
     names, pad = checkpoint['names'], a.pad or 1.
     skeleton = COCO if names == COCO.names else Skeleton(names, [])
     sizes = _readable(a.pictures)
-    persons = PersonDataset(list(sizes), [(0, 0, *s) for s in sizes.values()], skeleton, pad=pad, sizes=list(sizes.values()))
+    whole = [(0, 0, *s) for s in sizes.values()]
+    persons = PersonDataset(list(sizes), whole, skeleton, pad=pad, sizes=list(sizes.values()))
     if a.detector:
         weights = 'DEFAULT' if a.detector == 'fasterrcnn' else a.detector
-        persons = detect(persons, fasterrcnn(weights, a.min_box, device=a.device), 'Faster R-CNN').view(pad=a.pad or 1.25)
+        detector = fasterrcnn(weights, a.min_box, device=a.device)
+        persons = detect(persons, detector, 'Faster R-CNN').view(pad=a.pad or 1.25)
         if not len(persons):
-            raise ValueError(f'the detector found nobody in {len(sizes)} pictures; expected a person, or a lower --min-box')
+            raise ValueError(f'the detector found nobody in {len(sizes)} pictures; expected a person, or a '
+                             'lower --min-box')
     persons = persons.view(size=tuple(checkpoint['size']))
     found = coco_results(persons, *predict(model, persons, device=a.device), nms=a.nms)
     people, files = sorted(found, key=lambda r: r['image_id']), list(sizes)
     out = _fresh(a.out, '[0-9][0-9][0-9][0-9]-*.png')
-    (out/'keypoints.json').write_text(json.dumps([dict(file_name=files[r['image_id']], **r) for r in people], allow_nan=False))
+    named = [dict(file_name=files[r['image_id']], **r) for r in people]
+    (out/'keypoints.json').write_text(json.dumps(named, allow_nan=False))
     for i, f in enumerate(files):
         image = to_tensor(read_picture(f))
         fig = _canvas(*sizes[f])
         ax = show_picture(image, fig.add_axes((0, 0, 1, 1)))
         for r in people:
+            if r['image_id'] != i: continue
             x, y, score = np.array(r['keypoints']).reshape(-1, 3).T
-            if r['image_id'] == i: show_pose(image, np.stack([x, y], 1) + .5, score > a.threshold, skeleton, ax)
+            show_pose(image, np.stack([x, y], 1) + .5, score > a.threshold, skeleton, ax)
         fig.savefig(out/f'{i:04d}-{Path(f).stem}.png', dpi=120)
         plt.close(fig)
-    print(f'{len(people)} people in {len(sizes)} pictures: {out/"keypoints.json"} and an overlay for each picture')
+    print(f'{len(people)} people in {len(sizes)} pictures: {out/"keypoints.json"} and an overlay for each '
+          'picture')
 
 def cmd_solve(a):
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
+
     from hsjp.jigsaw import puzzle_size
     from hsjp.persons import PersonDataset
     from hsjp.pretrain import show_solution, solve
@@ -217,7 +241,8 @@ def cmd_solve(a):
     model.to(a.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     n, rows, sizes = round(model.final_layer.out_channels**.5), [], _readable(list(dict.fromkeys(a.pictures)))
     files = [f for f in a.pictures if f in sizes]
-    persons = PersonDataset(files, [(0, 0, *sizes[f]) for f in files]).view(size=(puzzle_size(size, n),)*2, pad=a.pad)
+    persons = PersonDataset(files, [(0, 0, *sizes[f]) for f in files])
+    persons = persons.view(size=(puzzle_size(size, n),)*2, pad=a.pad)
     out = _fresh(a.out, '[0-9][0-9][0-9][0-9]-*.png')
     for crop, i in (persons[i] for i in range(len(persons))):
         puzzles, centres, points, heatmaps = solve(model, crop[None], size, a.seed, torch.tensor([i]))
@@ -229,7 +254,8 @@ def cmd_solve(a):
         plt.close(fig)
     table = pd.DataFrame(rows)
     table.to_csv(out/'precision.csv', index=False)
-    print(f'{len(table)} pictures, N = {n}: {table.patches.mean():.1%} of the patches, {table.solved.mean():.1%} of the '
+    print(f'{len(table)} pictures, N = {n}: {table.patches.mean():.1%} of the patches, '
+          f'{table.solved.mean():.1%} of the '
           f'puzzles; {out/"precision.csv"} and a drawing for each')
 
 # %% ../nbs/57_commands.ipynb #fc792d4f

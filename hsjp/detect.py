@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
+
 from .augment import to_float
 from .persons import PersonDataset
 from .pictures import to_tensor

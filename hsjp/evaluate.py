@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from pycocotools.coco import COCO as CocoApi
 from pycocotools.cocoeval import COCOeval
+
 from .detect import detect as detect
 from .detect import detections as detections
 from .detect import fasterrcnn as fasterrcnn

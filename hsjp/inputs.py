@@ -38,7 +38,7 @@ def pair(
         a, b = map(int, word.split(','))
         return a, b
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{word!r} is no pair; expected two keypoint numbers from 0, such as 1,2') from None
+        raise argparse.ArgumentTypeError(f'{word!r} is no pair; expected two numbers, such as 1,2') from None
 
 def device_name(
     name,  # 'cpu', 'cuda', 'cuda:1', ...
@@ -57,7 +57,7 @@ def pictures_of(
     data,  # path of a json
     pictures=None,  # the folder that was named; None: see below
 ):  # path
-    "The folder of a json's pictures: the one named, else `images` beside the json, else the json's own folder"
+    "The folder of a json's pictures: the one named, else `images` beside the json, else the json's own"
     beside = Path(data).parent/'images'
     return pictures or (beside if beside.is_dir() else Path(data).parent)
 
@@ -74,7 +74,8 @@ def load_persons(
     if data == 'mannequins': return mannequins(split, labelled)
     if Path(data).is_dir():
         if labelled:
-            raise ValueError(f'{data} is a folder of pictures; expected a COCO-format json, because labels are needed')
+            raise ValueError(f'{data} is a folder of pictures; expected a COCO-format json, because labels '
+                             'are needed')
         return image_folder(data, reading.get('skip_bad', False))
     return coco_persons(data, pictures_of(data, pictures), labelled, min_side, **reading)
 
@@ -89,13 +90,14 @@ def train_valid(
     labelled,  # only people with keypoints
     min_side=0,  # in pixels
 ):  # two PersonDatasets
-    "Training and validation persons; a seeded tenth of the pictures is held out if no validation set is named"
+    "Training and validation persons; a seeded tenth of the pictures is held out if no other set is named"
     from hsjp.people import label_share
     train = load_persons(a.data, a.pictures, 'train', labelled, min_side, **reading(a))
     if a.valid or a.data == 'mannequins':
         folder = a.valid_pictures or a.pictures
         return train, load_persons(a.valid or 'mannequins', folder, 'valid', labelled, min_side, **reading(a))
-    if len(set(train.picture)) < 2: raise ValueError(f'{a.data} has one picture; expected at least two, or --valid')
+    if len(set(train.picture)) < 2:
+        raise ValueError(f'{a.data} has one picture; expected at least two, or --valid')
     import numpy as np
     held = np.isin(train.picture, label_share(train, .1, a.seed).picture)
     return train.subset(~held), train.subset(held)
@@ -120,6 +122,7 @@ def network(
 ):
     "The network that --model and its size name, with seeded random weights"
     import torch
+
     from hsjp.models import hrnet, simple_baseline
     torch.manual_seed(a.seed)
     return simple_baseline(n_out, a.depth) if a.model == 'simple_baseline' else hrnet(n_out, a.width)
@@ -141,7 +144,8 @@ def jigsaw_network(
     from hsjp.weights import load_checkpoint
     model, checkpoint = load_checkpoint(path)
     if checkpoint['task'] != 'jigsaw':
-        raise ValueError(f'{path} finds keypoints; expected a network that solves puzzles, from hsjp pretrain')
+        raise ValueError(f'{path} finds keypoints; expected a network that solves puzzles, from hsjp '
+                         'pretrain')
     stages = (checkpoint['recipe'] or {}).get('stages', [])
     sizes = [s['size'] for s in stages if s['n']**2 == model.final_layer.out_channels]
     if not sizes:

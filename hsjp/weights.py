@@ -51,6 +51,9 @@ def save_checkpoint(
     try:
         torch.save(state, part)
         os.replace(part, path)
+    except (RuntimeError, OSError) as e:  # torch's zip writer raises the former on a full disk
+        why = str(e).splitlines()[0]
+        raise OSError(f'{path} cannot be written ({why}), expected a folder with room') from e
     finally: part.unlink(missing_ok=True)
 
 def _read(path):
@@ -75,11 +78,16 @@ def load_checkpoint(
         raise ValueError(f'{path} holds no network of ours, expected a file by save_checkpoint '
                          '(load_weights reads others)')
     try:
+        with torch.device('meta'): declared = build_model(checkpoint['config']).state_dict()
+        held = checkpoint['model']
+        if {k: v.shape for k, v in declared.items()} != {k: v.shape for k, v in held.items()}:
+            raise ValueError('the tensors are not those that the config declares')
         model = build_model(checkpoint['config'])
-        model.load_state_dict(checkpoint['model'])
-    except (RuntimeError, ValueError, TypeError, AttributeError) as e:
+        model.load_state_dict(held)
+    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, MemoryError) as e:
         raise ValueError(f'{path} is damaged, expected the weights of the network '
                          'that its config describes') from e
+    check_finite(model, str(path))
     model.grid, model.task = checkpoint['grid'], checkpoint['task']
     return model, checkpoint
 
@@ -136,7 +144,7 @@ def load_weights(
     if head and task and model.task and task != model.task:
         raise ValueError(f'head is True, but the source is a {task} network and the model a {model.task} '
                          'network: expected the same task')
-    fresh = ('final_layer.',)*(not head) + ('deconv_layers.',)*trunk_only
+    fresh = ('final_layer.',)*(not head) + ('deconv_layers.', 'lateral_layers.')*trunk_only
     target, moved, skipped = model.state_dict(), {}, []
     for name, value in state.items():
         key = _bare(name)
@@ -148,6 +156,13 @@ def load_weights(
     if not any(v.ndim == 4 for v in moved.values()):
         raise ValueError(f"source has no convolution that fits this {model.config['name']}, "
                          'expected weights of the same kind of network')
+    check_finite(moved, 'the source')
+    wanted = [k for k in target if not k.startswith(fresh) and not k.endswith('num_batches_tracked')]
+    found = sum(k in moved for k in wanted)
+    trunk = [k for k in wanted if not k.startswith(('final_layer.', 'deconv_layers.', 'lateral_layers.'))]
+    if 2*found < len(wanted) and 2*sum(k in moved for k in trunk) < len(trunk):
+        raise ValueError(f"the source has only {found} of the {len(wanted)} tensors of this "
+                         f"{model.config['name']}, expected at least half: weights of the same network")
     model.load_state_dict(moved, strict=False)
     if 'final_layer.weight' in moved: model.grid, model.task = grid, task
     return LoadReport(list(moved), [k for k in target if k not in moved], skipped, grid or model.grid, bgr)

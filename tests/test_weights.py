@@ -75,9 +75,38 @@ def test_trunk_only():
     assert torch.equal(model.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
 
 def test_other_shapes_are_skipped(tiny):
-    report = load_weights(tiny, hrnet(16, width=8).state_dict(), head=True)
+    "A few are; where fewer than half of the tensors are found, the weights are another network's"
+    state = hrnet(16, width=4).state_dict()
+    state |= {k: v[:, :1] for k, v in state.items() if k.startswith(('stage4.2.', 'final_layer.weight')) and v.ndim == 4}
+    report = load_weights(tiny, state, head=True)
     assert 'layer1.0.conv1.weight' in report.loaded and 'stage4.2.branches.0.0.conv1.weight' in report.skipped
     assert 'final_layer.weight' in report.skipped and tiny.grid == 'half-pixel'  # no head came, nor its grid
+    with pytest.raises(ValueError, match='expected at least half'): load_weights(tiny, hrnet(16, width=8).state_dict())
+    with pytest.raises(ValueError, match='expected at least half'): load_weights(simple_baseline(16), hrnet(16).state_dict())
+
+def test_weights_that_are_no_numbers_are_refused(tiny, tmp_path):
+    state = {k: v.clone() for k, v in tiny.state_dict().items()}
+    state['conv1.weight'][0, 0, 0, 0] = float('nan')
+    with pytest.raises(ValueError, match='NaN'): load_weights(hrnet(16, width=4), state)
+    tiny.load_state_dict(state)
+    save_checkpoint(tmp_path/'nan.pt', tiny, 'pose')
+    with pytest.raises(ValueError, match='nan.pt has NaN'): load_checkpoint(tmp_path/'nan.pt')
+
+def test_a_config_that_declares_more_than_the_file_holds(tiny, tmp_path):
+    "is refused before a network of that size is built"
+    save_checkpoint(tmp_path/'n.pt', tiny, 'pose')
+    state = torch.load(tmp_path/'n.pt', weights_only=True)
+    state['config']['n_out'] = 2_000_000
+    torch.save(state, tmp_path/'n.pt')
+    with pytest.raises(ValueError, match='is damaged'): load_checkpoint(tmp_path/'n.pt')
+
+def test_a_full_disk_is_a_sentence(tiny, tmp_path, monkeypatch):
+    save_checkpoint(tmp_path/'n.pt', tiny, 'pose')
+    before = (tmp_path/'n.pt').read_bytes()
+    def full(state, path): raise RuntimeError('PytorchStreamWriter failed writing file')
+    monkeypatch.setattr(torch, 'save', full)
+    with pytest.raises(OSError, match='n.pt cannot be written'): save_checkpoint(tmp_path/'n.pt', tiny, 'pose')
+    assert (tmp_path/'n.pt').read_bytes() == before
 
 def test_nothing_fits(tiny):
     with pytest.raises(ValueError, match='no convolution that fits this hrnet'):
