@@ -39,10 +39,9 @@ class CropStore:
         picture = persons.pictures[persons.picture[i]]
         try: stat = os.stat(picture)
         except OSError: stat = None
-        content = stat and (stat.st_size, stat.st_mtime_ns)
-        settings = tuple(persons.size), persons.margin, persons.pad, persons.inside
-        upright = bool(persons.upright[persons.picture[i]])
-        parts = os.path.abspath(picture), content, upright, persons.boxes[i].tolist(), settings
+        parts = (os.path.abspath(picture), stat and (stat.st_size, stat.st_mtime_ns),
+                 persons.boxes[i].tolist(), bool(persons.upright[persons.picture[i]]),
+                 tuple(persons.size), persons.margin, persons.pad, persons.inside)
         return hashlib.sha1(repr(parts).encode()).digest()
     def has(self, keys):  # list of bools
         "Which crops are there"

@@ -41,7 +41,7 @@ def _look(file, size, path):
                      'every box would be elsewhere')
 
 def _check(records, rows, folder):
-    "For pictures in these rows: {row: (path, size, upright)}, and {path: sentence} for the bad ones"
+    "For pictures in these rows: {row: (path, size, upright)}, {path: sentence} of bad ones; all missing?"
     found, bad = {}, {}
     def look(row, file):
         try: return row, (file, *_look(file, records.sizes[row], records.path))
@@ -55,8 +55,8 @@ def _check(records, rows, folder):
         for row, answer in pool.map(lambda rf: look(*rf), there):
             if isinstance(answer, Exception): bad[row] = str(answer)
             else: found[row] = answer
-    named = {str(folder/records.names[row]): why for row, why in bad.items()}
-    return found, named, all(f is None for f in files)
+    bad = {str(folder/records.names[row]): why for row, why in bad.items()}
+    return found, bad, all(f is None for f in files)
 
 def _folder(pictures, annotations):
     folder = Path(pictures)
@@ -77,7 +77,7 @@ def coco_persons(
     annotations,  # path of a COCO-format json: persons, animals, hands, faces, with or without keypoints
     pictures,  # path of the folder with the pictures
     labelled=False,  # True: only persons with at least one labelled keypoint
-    min_side=0,  # skip boxes with a shorter side below this many pixels; 32 for puzzles: smaller show little
+    min_side=0,  # px; boxes with a shorter side are skipped: tiny ones show nothing; 32 suits puzzles
     category=None,  # name of the category to use; None: see `read_records`
     flip_pairs=None,  # pairs of keypoint numbers that swap in a mirrored picture; None: by their names
     skip_bad=False,  # True: go on without pictures that are missing, damaged or of another size
@@ -89,16 +89,15 @@ def coco_persons(
     blank = ~(records.keypoints[..., 2] > 0).any(1) if labelled else np.zeros(len(records), bool)
     left = dict(records.left_out)
     keep = np.ones(len(records), bool)
-    reasons = {'crowds': records.crowd, f'boxes under {side} px': small, 'without labelled keypoints': blank}
-    for reason, which in reasons.items():
+    unfit = {'crowds': records.crowd, f'boxes under {side} px': small, 'without labelled keypoints': blank}
+    for reason, which in unfit.items():
         if (keep & which).any(): left[reason] = int((keep & which).sum())
         keep &= ~which
     if not keep.any():
         name = records.category.get('name', 'object')
         with_labels = ' with labelled keypoints' if labelled else ''
-        raise ValueError(f'{annotations} has no {name} that fits{with_labels}; expected at least one box of '
-                         f'{side} pixels '
-                         f'or more{_counted(left)}')
+        raise ValueError(f'{annotations} has no {name} that fits{with_labels}; '
+                         f'expected at least one box of {side} pixels or more{_counted(left)}')
     found, bad = _checked(records, np.unique(records.image[keep]).tolist(), pictures, annotations, skip_bad)
     good = np.isin(records.image, list(found))
     if (keep & ~good).any(): left['in bad pictures'] = int((keep & ~good).sum())
@@ -129,7 +128,7 @@ def coco_pictures(
     rows = sorted(found)
     files, sizes, upright = zip(*(found[r] for r in rows))
     out = PersonDataset(files, [(0, 0, *s) for s in sizes], records.skeleton or COCO, table=records,
-                        upright=upright, image_ids=[records.image_ids[r] for r in rows], sizes=sizes)
+                        image_ids=[records.image_ids[r] for r in rows], upright=upright, sizes=sizes)
     out.notes, out.skipped = records.notes, bad
     return out
 
@@ -160,10 +159,9 @@ def _embedded(name, split, labelled):
     r = read_records(folder/f'person_keypoints_{split}.json')
     keep = (r.keypoints[..., 2] > 0).any(1) if labelled else slice(None)
     rows = r.image[keep]
-    points = r.keypoints[keep]
-    files, image_ids = [folder/split/r.names[i] for i in rows], [r.image_ids[i] for i in rows]
-    return PersonDataset(files, r.boxes[keep], r.skeleton, points[..., :2] + .5, points[..., 2], image_ids,
-                         np.array(r.ids)[keep], r, sizes=r.sizes[rows])
+    points, visible = r.keypoints[keep, :, :2] + .5, r.keypoints[keep, :, 2]
+    return PersonDataset([folder/split/r.names[i] for i in rows], r.boxes[keep], r.skeleton, points, visible,
+                         [r.image_ids[i] for i in rows], np.array(r.ids)[keep], r, sizes=r.sizes[rows])
 
 def mannequins(
     split='train',  # 'train' or 'valid'

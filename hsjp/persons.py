@@ -95,8 +95,8 @@ class PersonDataset:
         for k, v in dict(size=size, margin=margin, labels=labels, pad=pad, inside=inside).items():
             if v is not None: setattr(new, k, v)
         if not 0 < new.pad < np.inf:
-            raise ValueError(f'pad is {new.pad}; expected the width of the window over that of the box, '
-                             'above 0')
+            raise ValueError(f'pad is {new.pad}; '
+                             'expected the width of the window over that of the box, above 0')
         if new.labels and not new.skeleton:
             raise ValueError('labels=True, but these persons have no keypoints')
         if new.inside and new.sizes is None:

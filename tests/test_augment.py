@@ -36,7 +36,7 @@ def test_puzzle_centres_lie_on_their_patches(seed, side):
         assert torch.equal(mask, ((centres >= 0) & (centres < 224)).all(-1).float())
         x, y = centres[0, i].tolist()
         if 40 < min(x, y) and max(x, y) < 184:               # the whole dot is inside
-            assert (centroid(puzzle[:, :1])[0, 0] - centres[0, i]).norm() < .01
+            assert (centroid(puzzle[:, :1])[0, 0] - centres[0, i]).norm() < .07/width   # see `test_bilinear_wavering`
 
 def test_same_seed_same_puzzles_and_reseeding():
     x = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8)
