@@ -1,8 +1,9 @@
-"""Render the mannequins: dressed synthetic people in small 3D scenes, with COCO keypoint annotations.
+"""Render a picture set of dressed synthetic people with COCO keypoint annotations: mannequins or studio.
 
-Every picture depends on (seed, split, index) alone. World axes: x right, y away from the camera, z up; metres.
+The mannequins stand in small 3D scenes; the studio's people (studio.py) before a seamless backdrop. Every
+picture depends on (set, seed, split, index) alone. World axes: x right, y away from the camera, z up; metres.
 """
-import argparse, io, json, math, multiprocessing
+import argparse, importlib, io, json, math, multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -108,12 +109,12 @@ def arm_rotations(heads, rig, side, flex, abduct, outward, elbow):
     return swing @ half, half, full.T @ fore
 
 
-def draw_pose(rng, rig, heads):
+def draw_pose(rng, rig, heads, manner):
     """A random plausible pose: name, local rotations of all bones, lean of the whole body."""
-    name = rng.choice(list(LEGS), p=LEG_ODDS)
+    name = rng.choice(list(LEGS), p=manner.odds)
     lean, *legs, apart = LEGS[name]
     lean += rng.normal(0, 4)
-    legs, arms = np.array(legs, float).reshape(2, 2), ARM_CHOICES.get(name, tuple(ARMS))
+    legs, arms = np.array(legs, float).reshape(2, 2), manner.arms.get(name, tuple(ARMS))
     order = rng.permutation(2)
     legs = legs[order] + rng.normal(0, 6, (2, 2))
     legs[:, 1] = np.clip(legs[:, 1], 1, 140)
@@ -144,8 +145,22 @@ def draw_pose(rng, rig, heads):
     return name, local, lean
 
 
-LEG_ODDS = np.array([dict(stand=18, rest=12, walk=14, stroll=10, run=8, sit=12, perch=5, wide=8).get(k, 3) for k in LEGS], float)
-LEG_ODDS /= LEG_ODDS.sum()
+def leg_odds(others=0, **odds):
+    """Probabilities of all leg poses from the weights of some and of the others."""
+    odds = np.array([odds.get(k, others) for k in LEGS], float)
+    return odds / odds.sum()
+
+
+def any_turn(rng):
+    """Turn of a person about the vertical (degrees): often towards the camera, sometimes any."""
+    return rng.choice([rng.normal(0, 45), rng.uniform(0, 360)], p=[.7, .3])
+
+
+# How the people of a set behave: arms that go with legs, turn, poses off the ground, odds of clothes in the
+# palette, odds of the legs.
+MANNER = SimpleNamespace(arms=ARM_CHOICES, turn=any_turn, lifted=('jump', 'star', 'sprint'), near=.4,
+                         odds=leg_odds(3, stand=18, rest=12, walk=14, stroll=10, run=8, sit=12, perch=5,
+                                       wide=8))
 
 
 def segment_distance(p, a, b):
@@ -178,13 +193,13 @@ def pick_phenotype(rng):
     return {k: float(v) for k, v in dict(shape, age=age).items()}
 
 
-def make_person(rng, rig, palette):
+def make_person(rng, rig, palette, manner=MANNER):
     """A dressed, posed person standing at the origin: mesh, extra quads, keypoints and style."""
-    style, shape = draw_style(rng, palette), pick_phenotype(rng)
+    style, shape = draw_style(rng, palette, manner.near), pick_phenotype(rng)
     identity = torch.eye(4, dtype=rig.model.dtype).repeat(1, len(rig.labels), 1, 1)
     heads = rig.model(pose_parameters=identity, phenotype_kwargs=shape)['rest_bone_poses'][0, :, :3, 3].numpy()
     for _ in range(12):
-        pose, local, lean = draw_pose(rng, rig, heads)
+        pose, local, lean = draw_pose(rng, rig, heads, manner)
         parameters = identity.clone()
         for bone, rotation in local.items():
             parameters[0, rig.labels.index(bone), :3, :3] = torch.from_numpy(rotation)
@@ -195,12 +210,12 @@ def make_person(rng, rig, palette):
         if not collides(keypoints, size * (1 + .35 * max(0, shape['weight'] - .4))):
             break
     bones = (out['bone_poses'] @ torch.linalg.inv(out['rest_bone_poses']))[0].numpy()
-    world = euler(z=rng.choice([rng.normal(0, 45), rng.uniform(0, 360)], p=[.7, .3])) @ euler(lean)
+    world = euler(z=manner.turn(rng)) @ euler(lean)
     blend = (bones[rig.bones] * rig.weights[..., None, None]).sum(1)
     dressed = rest + clothing_offset(rng, rig, style, vertex_normals(rig, rest)) * size
     vertices = np.einsum('vij,vj->vi', blend[:, :3, :3], dressed) + blend[:, :3, 3]
     extras = [(skin_quads(quads, weights, bones, rig), mat) for quads, weights, mat in accessories(rng, rig, style, rest, size)]
-    lift = rng.uniform(.08, .4) if pose in ('jump', 'star', 'sprint') else 0
+    lift = rng.uniform(.08, .4) if pose in manner.lifted else 0
     vertices, keypoints = vertices @ world.T, keypoints @ world.T
     shift = np.array([*keypoints[11:13, :2].mean(0), vertices[:, 2].min() - lift])
     seat = None
@@ -230,19 +245,19 @@ def material(rng, kinds, colours, scale):
                            offset=rng.uniform(0, 50, 2))
 
 
-def cloth(rng, palette, skin):
+def cloth(rng, palette, skin, near):
     """Material of a garment; none of its colours comes close to the skin's."""
     kinds = ['plain'] * 5 + ['denim', 'stripes', 'stripes', 'checks', 'dots', 'blotches', 'blocks']
     colours = []
     while len(colours) < 3:
-        c = colour(rng, palette)
+        c = colour(rng, palette, near)
         warm = (c[0] - c[2]) / c.sum()
         if not .02 < warm < .3 or np.abs(c / c.sum() - skin / skin.sum()).max() > .11 or abs(c.mean() - skin.mean()) > .3:
             colours.append(c)
     return material(rng, kinds, colours, rng.uniform(.04, .12))
 
 
-def draw_style(rng, palette):
+def draw_style(rng, palette, near):
     """Everything about the looks of a person that does not depend on the pose."""
     tone = rng.beta(1, 1.1)
     skin = np.array([.93, .75, .64]) * (1 - tone) + np.array([.30, .18, .12]) * tone + rng.normal(0, .015, 3)
@@ -250,21 +265,24 @@ def draw_style(rng, palette):
                      [.62, .62, .62], [.85, .84, .82]])[rng.choice(8, p=[.25, .2, .17, .12, .09, .05, .07, .05])]
     lower = rng.choice(['trousers', 'shorts', 'skirt', 'dress'], p=[.58, .2, .11, .11])
     skin = np.clip(skin, .05, 1)
-    top = cloth(rng, palette, skin)
+    top = cloth(rng, palette, skin, near)
     hat = rng.choice(['none', 'cap', 'beanie', 'brim', 'helmet'], p=[.68, .12, .08, .07, .05])
     cut = rng.choice(['short', 'medium', 'afro', 'long', 'tail', 'bun', 'bald'], p=[.3, .16, .08, .2, .1, .08, .08])
     legs = dict(trousers=-.83, shorts=rng.uniform(-.42, -.22), skirt=-.24, dress=-.24)[lower]
     hem = rng.uniform(-.42, -.25) if rng.random() < .6 else rng.uniform(-.75, -.45)
-    bare = skin if rng.random() < .7 or lower == 'trousers' else colour(rng, palette)
+    bare = skin if rng.random() < .7 or lower == 'trousers' else colour(rng, palette, near)
     return SimpleNamespace(
-        skin=skin, hair=hair + rng.normal(0, .02, 3), cut=cut, hat=hat, hat_cloth=cloth(rng, palette, skin), top=top,
-        lower=lower, bottom=top if lower == 'dress' else cloth(rng, palette, skin), legs=legs, hem=hem,
+        skin=skin, hair=hair + rng.normal(0, .02, 3), cut=cut, hat=hat,
+        hat_cloth=cloth(rng, palette, skin, near), top=top,
+        lower=lower, bottom=top if lower == 'dress' else cloth(rng, palette, skin, near), legs=legs, hem=hem,
         skirt_depth=np.array([0] * 11 + [.06] * 4 + [0] * 2) * (lower in ('skirt', 'dress')), tights=bare,
         sleeve=rng.choice([0, rng.uniform(.22, .4), rng.uniform(.45, .7), .98], p=[.12, .4, .1, .38]),
         waist=rng.uniform(-.02, .10) - .05 * (lower == 'dress'), collar=rng.choice([.50, .515, .53, .565]), vneck=rng.uniform(.1, .5),
-        jacket=rng.random() < .2, inner=colour(rng, palette), belt=rng.random() < .35, trim=colour(rng, palette),
+        jacket=rng.random() < .2, inner=colour(rng, palette, near),
+        belt=rng.random() < .35, trim=colour(rng, palette, near),
         shoe=colour(rng, palette, .25), sole=colour(rng, palette, .2), shoe_top=rng.choice([-.845, -.845, -.80, -.68]),
-        sock=rng.choice([-.9, -.78, -.6]), sock_colour=colour(rng, palette), loose=rng.uniform(.006, .026, 2),
+        sock=rng.choice([-.9, -.78, -.6]), sock_colour=colour(rng, palette, near),
+        loose=rng.uniform(.006, .026, 2),
         beard=rng.random() < .15, glasses=rng.random() < .15, iris=rng.uniform(.02, .25, 3), backpack=rng.random() < .1,
         volume=dict(short=.012, medium=.026, afro=.06, long=.02, tail=.012, bun=.012, bald=.0)[cut], pattern=rng.uniform(0, 9))
 
@@ -763,19 +781,31 @@ def cast(mesh, start, direction, reach=200.):
     return face.numpy(), hit.numpy()
 
 
-def aim(rng, person, elevation, cut):
-    """A camera that frames the person: position, axes, focal length, principal point."""
-    points = np.concatenate([person.vertices] + [q.reshape(-1, 3) for q, _ in person.extras])
-    centre, away = (points.min(0) + points.max(0)) / 2, rng.uniform(2.6, 6)
-    e, roll = math.radians(elevation), math.radians(rng.normal(0, 4))
+def outline(person):
+    """All points that a person's silhouette may reach."""
+    return np.concatenate([person.vertices] + [q.reshape(-1, 3) for q, _ in person.extras])
+
+
+def look_at(centre, away, elevation, roll, size):
+    """A camera of unit focal length: position, axes, principal point, size of the picture."""
+    e, roll = math.radians(elevation), math.radians(roll)
     position = centre + away * np.array([0, -math.cos(e), math.sin(e)])
     forward = (centre - position) / away
     right, up = np.array([1., 0, 0]), np.cross([1., 0, 0], forward)
     right, up = math.cos(roll) * right + math.sin(roll) * up, math.cos(roll) * up - math.sin(roll) * right
-    camera = SimpleNamespace(position=position, axes=np.stack([right, -up, forward]), focal=1., principal=np.zeros(2))
+    axes = np.stack([right, -up, forward])
+    return SimpleNamespace(position=position, axes=axes, focal=1., principal=np.zeros(2), size=size)
+
+
+def aim(rng, person, elevation, cut):
+    """A camera that frames the person: position, axes, focal length, principal point."""
+    points = outline(person)
+    away = rng.uniform(2.6, 6)
+    camera = look_at((points.min(0) + points.max(0)) / 2, away, elevation, rng.normal(0, 4), (WIDTH, HEIGHT))
     plane = project(camera, points)
     low, high = plane.min(0), plane.max(0)
-    camera.focal = min(rng.uniform(.72, .93) * HEIGHT / (high[1] - low[1]), rng.uniform(.8, .95) * WIDTH / (high[0] - low[0]))
+    tall, wide = rng.uniform(.72, .93) * HEIGHT, rng.uniform(.8, .95) * WIDTH
+    camera.focal = min(tall / (high[1] - low[1]), wide / (high[0] - low[0]))
     free = np.array([WIDTH, HEIGHT]) - camera.focal * (high - low)
     corner = rng.uniform(.1, .9, 2) * free
     if cut:
@@ -792,10 +822,11 @@ def project(camera, points):
     return local[:, :2] / local[:, 2:] * camera.focal + camera.principal
 
 
-def pixel_rays(camera):
+def pixel_rays(camera, samples=SAMPLES):
     """Unit directions through all samples of the picture, row by row."""
-    y, x = np.mgrid[:HEIGHT * SAMPLES, :WIDTH * SAMPLES]
-    plane = (np.stack([x, y], -1).reshape(-1, 2) + .5) / SAMPLES
+    width, height = camera.size
+    y, x = np.mgrid[:height * samples, :width * samples]
+    plane = (np.stack([x, y], -1).reshape(-1, 2) + .5) / samples
     local = np.concatenate([(plane - camera.principal) / camera.focal, np.ones((len(plane), 1))], 1)
     return local / np.linalg.norm(local, axis=1, keepdims=True) @ camera.axes
 
@@ -806,8 +837,9 @@ def draw_light(rng, indoors):
     direction = euler(z=azimuth) @ euler(y=-rng.uniform(25, 70)) @ [1, 0, 0]
     warm = rng.normal(0, .09)
     ambient = rng.uniform(.35, .6) if indoors else rng.uniform(.25, .55)
-    return SimpleNamespace(direction=direction, colour=np.array([1 + warm, 1, 1 - warm]), ambient=ambient * np.array([1 - warm, 1, 1 + warm]),
-                           reach=3.5 if indoors else 30.)
+    return SimpleNamespace(direction=direction, rays=direction[None], reach=3.5 if indoors else 30.,
+                           colour=np.array([1 + warm, 1, 1 - warm]),
+                           ambient=ambient * np.array([1 - warm, 1, 1 + warm]))
 
 
 def sky(rng, indoors, palette, directions):
@@ -820,32 +852,53 @@ def sky(rng, indoors, palette, directions):
     return (blue + .3 * np.clip(1 - 3 * directions[:, 2:], 0, 1)) * (1 - cloud) + cloud * rng.uniform(.75, 1)
 
 
-def shade(rng, rig, scene, camera, indoors, palette):
-    """Colours of all samples, and the owner of what each sees."""
-    rays = pixel_rays(camera)
+def meet(scene, camera, rays):
+    """What the camera's rays meet: index of the ray, face, place in it, normal, point, owner."""
     face, hit = cast(scene.mesh, camera.position, rays)
     seen = np.flatnonzero(face >= 0)
-    rgb, owner = sky(rng, indoors, palette, rays), np.zeros(len(rays), int)
     f, (u, v, t) = face[seen], hit[seen].T
-    owner[seen] = scene.face_owner[f]
     bary = np.stack([u, v, 1 - u - v], 1)[..., None]
-    corners = scene.faces[f]
-    normal = (scene.normals[corners] * bary).sum(1)
+    normal = (scene.normals[scene.faces[f]] * bary).sum(1)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
     normal *= -np.sign((normal * rays[seen]).sum(1, keepdims=True))
-    albedo, uv, mats = np.zeros((len(seen), 3)), (scene.uv[corners] * bary).sum(1), scene.face_mat[f]
+    points = camera.position + rays[seen] * t[:, None] + normal * .006
+    return SimpleNamespace(rays=seen, face=f, bary=bary, normal=normal, points=points,
+                           owner=scene.face_owner[f])
+
+
+def colours_of(rig, scene, met):
+    """Albedo of all points met."""
+    corners, mats = scene.faces[met.face], scene.face_mat[met.face]
+    albedo, uv = np.zeros((len(mats), 3)), (scene.uv[corners] * met.bary).sum(1)
     for m in np.unique(mats[mats >= 0]):
         albedo[mats == m] = texture(scene.materials[m], uv[mats == m])
     for who, first, person in scene.bodies:
-        own = (mats == BODY) & (owner[seen] == who)
-        attributes = (rig.attributes[rig.faces[f[own] - first]] * bary[own]).sum(1)
+        own = (mats == BODY) & (met.owner == who)
+        attributes = (rig.attributes[rig.faces[met.face[own] - first]] * met.bary[own]).sum(1)
         albedo[own] = body_colours(rig, person.style, attributes)
-    light = draw_light(rng, indoors)
-    points = camera.position + rays[seen] * t[:, None] + normal * .006
-    lit = cast(scene.mesh, points, np.broadcast_to(light.direction, points.shape), light.reach)[0] < 0
-    direct = np.clip(normal @ light.direction, 0, 1) * lit
-    sky_light = light.ambient * (.7 + .3 * normal[:, 2:])
-    rgb[seen] = albedo * (sky_light + .95 * direct[:, None] * light.colour)
+    return albedo
+
+
+def share_of(mesh, points, rays, reach):
+    """Share of some directions that are free at every point, up to some distance."""
+    return np.mean([cast(mesh, points, np.broadcast_to(d, points.shape), reach)[0] < 0 for d in rays], 0)
+
+
+def illuminate(scene, met, albedo, light):
+    """Colours of all points met, under the light."""
+    lit = share_of(scene.mesh, met.points, light.rays, light.reach)
+    direct = np.clip(met.normal @ light.direction, 0, 1) * lit
+    sky_light = light.ambient * (.7 + .3 * met.normal[:, 2:])
+    return albedo * (sky_light + .95 * direct[:, None] * light.colour)
+
+
+def shade(rng, rig, scene, camera, indoors, palette):
+    """Colours of all samples, and the owner of what each sees."""
+    rays = pixel_rays(camera)
+    met = meet(scene, camera, rays)
+    rgb, owner = sky(rng, indoors, palette, rays), np.zeros(len(rays), int)
+    owner[met.rays] = met.owner
+    rgb[met.rays] = illuminate(scene, met, colours_of(rig, scene, met), draw_light(rng, indoors))
     return rgb, owner
 
 
@@ -867,7 +920,7 @@ def visibility(scene, camera, person, owner):
     first = np.where(face >= 0, hit[:, 2], np.inf)
     own = (face >= 0) & (scene.face_owner[face] == owner)
     seen = (first > distance) | (own & (distance - first < person.depth))
-    inside = ((where >= 0) & (where < [WIDTH, HEIGHT])).all(1)
+    inside = ((where >= 0) & (where < camera.size)).all(1)
     return (np.concatenate([np.floor(where), 1. + seen[:, None]], 1) * inside[:, None]).astype(int)
 
 
@@ -931,51 +984,72 @@ def make_picture(rig, seed, split, index):
     return data.getvalue(), notes
 
 
-def start_worker():
-    """Load the body model once in every process."""
-    global RIG
-    RIG = load_rig()
+def start_worker(chosen):
+    """Load the body model, and how a picture of the set is made, once in every process."""
+    global RIG, MAKE
+    RIG, MAKE = load_rig(), importlib.import_module(SETS[chosen].module).make_picture
 
 
 def work(task):
     """Render one picture in a worker."""
-    return task, *make_picture(RIG, *task)
+    return task, MAKE(RIG, *task)
 
 
-def coco_file(split, size, notes):
+# Of every set: the file that makes its pictures, their size, what they are.
+SETS = dict(mannequins=SimpleNamespace(module='render', size=(WIDTH, HEIGHT), title='Mannequins'),
+            studio=SimpleNamespace(module='studio', size=(160, 160), title='Studio'))
+
+
+def coco_file(chosen, split, size, notes):
     """The COCO dictionary of one split."""
-    images = [dict(id=i, file_name=f'{i:06d}.webp', width=WIDTH, height=HEIGHT) for i in range(1, size + 1)]
+    width, height = SETS[chosen].size
+    images = [dict(id=i, file_name=f'{i:06d}.webp', width=width, height=height) for i in range(1, size + 1)]
     annotations = [dict(id=n, image_id=i, category_id=1, **note)
                    for n, (i, note) in enumerate(((i, note) for i in range(1, size + 1) for note in notes[i]), 1)]
     category = dict(id=1, name='person', supercategory='person', keypoints=KEYPOINTS, skeleton=SKELETON)
-    info = dict(description=f'Mannequins ({split}): synthetic people rendered from the Anny body model', version='1.0')
+    title = f'{SETS[chosen].title} ({split}): synthetic people rendered from the Anny body model'
+    info = dict(description=title, version='1.0')
     return dict(info=info, licenses=[], images=images, annotations=annotations, categories=[category])
 
 
-def main():
-    """Render both splits."""
+def read_arguments():
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, required=True)
+    parser.add_argument('--set', choices=SETS, default='mannequins')
+    parser.add_argument('--out', type=Path, help='default: hsjp/data/<set> of this repository')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--train', type=int, default=3000)
     parser.add_argument('--valid', type=int, default=400)
+    parser.add_argument('--without-people', type=int, default=0, metavar='N',
+                        help='studio: write the first N validation pictures also without person and shadow')
     parser.add_argument('--workers', type=int, default=2)
     args = parser.parse_args()
+    if args.without_people and args.set != 'studio':
+        parser.error('--without-people needs --set studio: the other set has no backdrops')
+    args.out = args.out or Path(__file__).resolve().parents[2] / 'hsjp' / 'data' / args.set
+    return args
+
+
+def main():
+    """Render both splits of a set."""
+    args = read_arguments()
     sizes, notes = dict(train=args.train, valid=args.valid), dict(train={}, valid={})
-    for split in sizes:
-        (args.out / split).mkdir(parents=True, exist_ok=True)
+    for folder in [*sizes] + ['backdrops'] * (args.without_people > 0):
+        (args.out / folder).mkdir(parents=True, exist_ok=True)
     tasks = [(args.seed, s, i) for s, n in enumerate(sizes.values()) for i in range(1, n + 1)]
-    with multiprocessing.get_context('spawn').Pool(args.workers, start_worker) as pool:
-        for (_, s, i), data, found in pool.imap_unordered(work, tasks, chunksize=4):
+    with multiprocessing.get_context('spawn').Pool(args.workers, start_worker, [args.set]) as pool:
+        for (_, s, i), (data, found, *empty) in pool.imap_unordered(work, tasks, chunksize=4):
             split = list(sizes)[s]
             (args.out / split / f'{i:06d}.webp').write_bytes(data)
+            if split == 'valid' and i <= args.without_people:
+                (args.out / 'backdrops' / f'{i:06d}.webp').write_bytes(*empty)
             notes[split][i] = found
             if i % 100 == 0:
                 print(split, i, flush=True)
     for split, size in sizes.items():
         path = args.out / f'person_keypoints_{split}.json'
-        path.write_text(json.dumps(coco_file(split, size, notes[split]), separators=(',', ':')))
+        path.write_text(json.dumps(coco_file(args.set, split, size, notes[split]), separators=(',', ':')))
 
 
 if __name__ == '__main__':
-    main()
+    importlib.import_module('render').main()  # one copy of this file, under its own name, in every process
