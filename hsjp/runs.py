@@ -30,7 +30,8 @@ def differences(
     "What differs between two recipes, value by value"
     if isinstance(there, dict) and isinstance(here, dict):
         keys = list(dict.fromkeys([*there, *here]))
-        return sum((differences(there.get(k), here.get(k), f'{name}.{k}' if name else str(k)) for k in keys), [])
+        longer = lambda k: f'{name}.{k}' if name else str(k)
+        return sum((differences(there.get(k), here.get(k), longer(k)) for k in keys), [])
     if isinstance(there, (list, tuple)) and isinstance(here, (list, tuple)) and len(there) == len(here):
         return sum((differences(a, b, f'{name}[{i}]') for i, (a, b) in enumerate(zip(there, here))), [])
     return [] if there == here else [f'{name} is {there!r} there and {here!r} here']
@@ -38,14 +39,15 @@ def differences(
 def check_writable(
     folder,  # path; made if missing
 ):  # the path
-    "Make the folder and write a file in it, or say in one sentence why not; files of an interrupted write are removed"
+    "Make the folder and write in it, or say why not; what an interrupted write left is removed"
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as f: f.write(bytes(1 << 16))
         for part in folder.glob('*.part'): part.unlink()
     except OSError as e:
-        raise OSError(f'{folder} cannot be written ({e.strerror or e}); expected a folder with room') from None
+        raise OSError(f'{folder} cannot be written ({e.strerror or e}); expected a folder with '
+                      'room') from None
     return folder
 
 def check_run(
@@ -55,7 +57,8 @@ def check_run(
 ):
     "Raise a sentence where `out` holds a run that would be lost, or none that could go on"
     last = Path(out)/'last.pt'
-    if resume and not last.is_file(): raise FileNotFoundError(f'{out} holds no run; expected last.pt there to resume')
+    if resume and not last.is_file():
+        raise FileNotFoundError(f'{out} holds no run; expected last.pt there to resume')
     if not (resume or overwrite) and last.is_file():
         raise ValueError(f'{out} holds a run already; --resume goes on with it, --overwrite replaces it')
 
@@ -70,7 +73,8 @@ class Run:
         overwrite=False,  # True: a run that is there already is replaced
         **extra,  # more to keep in the checkpoints
     ):
-        self.out, self.task, self.recipe, self.best_by, self.extra = out and Path(out), task, recipe, best_by, extra
+        self.out, self.task, self.recipe = out and Path(out), task, recipe
+        self.best_by, self.extra = best_by, extra
         self.rows, self.state = [], None
         if not out: return
         last, old = self.out/'last.pt', [self.out/'history.csv', *self.out.glob('*.pt')]
@@ -91,7 +95,8 @@ class Run:
         "Raise a ValueError where the run was made by another network"
         there = self.state['config']
         if differences({**there, 'n_out': 0}, {**config, 'n_out': 0}):
-            raise ValueError(f'{self.out/"last.pt"} holds {there}; expected the same network to resume, {config}')
+            raise ValueError(f'{self.out/"last.pt"} holds {there}; expected the same network to resume, '
+                             f'{config}')
     def save(self, path, model, **more):
         "Write one checkpoint"
         save_checkpoint(self.out/path, model, self.task, self.recipe, **self.extra, **more)
@@ -121,17 +126,19 @@ class StopAtNaN(Callback):
         if self.bad: self.stop()
     def after_epoch(self):
         row = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
-        weights = all(t.isfinite().all() for t in self.learn.model.state_dict().values() if t.is_floating_point())
+        tensors = self.learn.model.state_dict().values()
+        weights = all(t.isfinite().all() for t in tensors if t.is_floating_point())
         if not weights or not math.isfinite(row.get('valid_loss') or 0): self.stop()
     def stop(self):
         epoch, where = self.start + self.epoch, f'step {self.bad.item()} of ' if self.bad else 'the end of '
         good = f'epoch {epoch-1} is the last good one' if epoch else 'no epoch was completed'
         raise ValueError(f'the loss or a weight is no longer finite at {where}epoch {epoch} (learning rate '
-                         f'{self.opt.hypers[-1]["lr"]:.3g}); {good}, and what was saved is kept; a lower rate usually helps')
+                         f'{self.opt.hypers[-1]["lr"]:.3g}); {good}, and what was saved is kept; '
+                         'a lower rate usually helps')
 
 # %% ../nbs/41_runs.ipynb #a386ebd7
 class Journal(Callback):
-    "One row an epoch: puzzles seen, seconds, losses, metrics; then last.pt, and best.pt where the epoch is the best so far"
+    "One row an epoch: puzzles seen, seconds, losses, metrics; then last.pt, and best.pt if it is the best"
     order = 70
     def __init__(self,
         run,  # `Run`, whose rows grow
@@ -150,11 +157,13 @@ class Journal(Callback):
     def after_epoch(self):
         measured = dict(zip(self.recorder.metric_names[1:-1], self.recorder.values[-1]))
         seconds = round(time.perf_counter() - self.clock, 1)
-        row = dict(stage=self.stage, epoch=self.start + self.epoch, **self.extra, seen=self.seen, seconds=seconds, **measured)
+        row = dict(stage=self.stage, epoch=self.start + self.epoch, **self.extra, seen=self.seen,
+                   seconds=seconds, **measured)
         self.run.rows.append(row)
         if processes()[0]: return
         if not (IN_NOTEBOOK or sys.stdout.isatty()):
-            print('  '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items()), flush=True)
+            short = lambda v: f'{v:.4g}' if isinstance(v, float) else v
+            print('  '.join(f'{k} {short(v)}' for k, v in row.items()), flush=True)
         if self.run.value(row) > self.best:
             self.best = self.run.value(row)
             if self.run.out:

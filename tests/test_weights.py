@@ -77,12 +77,13 @@ def test_trunk_only():
 def test_other_shapes_are_skipped(tiny):
     "A few are; where fewer than half of the tensors are found, the weights are another network's"
     state = hrnet(16, width=4).state_dict()
-    state |= {k: v[:, :1] for k, v in state.items() if k.startswith(('stage4.2.', 'final_layer.weight')) and v.ndim == 4}
+    other = [k for k, v in state.items() if k.startswith(('stage4.2.', 'final_layer.weight')) and v.ndim == 4]
+    state |= {k: state[k][:, :1] for k in other}
     report = load_weights(tiny, state, head=True)
     assert 'layer1.0.conv1.weight' in report.loaded and 'stage4.2.branches.0.0.conv1.weight' in report.skipped
     assert 'final_layer.weight' in report.skipped and tiny.grid == 'half-pixel'  # no head came, nor its grid
-    with pytest.raises(ValueError, match='expected at least half'): load_weights(tiny, hrnet(16, width=8).state_dict())
-    with pytest.raises(ValueError, match='expected at least half'): load_weights(simple_baseline(16), hrnet(16).state_dict())
+    for model, source in ((tiny, hrnet(16, width=8)), (simple_baseline(16), hrnet(16))):
+        with pytest.raises(ValueError, match='expected at least half'): load_weights(model, source.state_dict())
 
 def test_weights_that_are_no_numbers_are_refused(tiny, tmp_path):
     state = {k: v.clone() for k, v in tiny.state_dict().items()}
@@ -105,7 +106,7 @@ def test_a_full_disk_is_a_sentence(tiny, tmp_path, monkeypatch):
     before = (tmp_path/'n.pt').read_bytes()
     def full(state, path): raise RuntimeError('PytorchStreamWriter failed writing file')
     monkeypatch.setattr(torch, 'save', full)
-    with pytest.raises(OSError, match='n.pt cannot be written'): save_checkpoint(tmp_path/'n.pt', tiny, 'pose')
+    with pytest.raises(OSError, match='cannot be written'): save_checkpoint(tmp_path/'n.pt', tiny, 'pose')
     assert (tmp_path/'n.pt').read_bytes() == before
 
 def test_nothing_fits(tiny):
