@@ -169,8 +169,8 @@ def _evaluate(persons, results, keypoint=None):
         categories=[dict(id=1, name='person')],
         annotations=[
             dict(id=i + 1, image_id=int(table.image[i]) + 1, category_id=1, iscrowd=int(table.crowd[i]),
-                 ignore=0, bbox=table.boxes[i].tolist(), area=float(table.area[i]), keypoints=truth[i].ravel().tolist(),
-                 num_keypoints=int((truth[i, :, 2] > 0).sum()))
+                 ignore=0, bbox=table.boxes[i].tolist(), area=float(table.area[i]),
+                 keypoints=truth[i].ravel().tolist(), num_keypoints=int((truth[i, :, 2] > 0).sum()))
             for i in range(len(table)) if int(table.image[i]) in looked])
     found = [dict(image_id=int(row) + 1, category_id=1, keypoints=p.ravel().tolist(), score=float(score))
              for row, p, score in zip(image, points[:, part], scores)]
