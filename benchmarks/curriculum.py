@@ -7,8 +7,8 @@ Both ways: SimpleBaseline-18, 64 pixels, batch 32, Adam at 1e-3 after 200 steps 
 paper's way meets N at once, at full augmentation. The curriculum starts with N = 2 at strength 0.2; once
 0.8 of the patches are found it goes on to N = 3 at 0.2, and once half of those are found to strength 0.4. A
 run ends when 0.8 of the patches are found at its last N, or after --puzzles. Every epoch adds a row to
---out, by default hsjp/data/results/plateau.csv, of which lesson 06 makes a figure and a table; a run that
-is there already is refused. A run takes an hour on one core.
+--out, by default hsjp/data/results/plateau.csv, of which lesson 43_pretrain makes a figure and a table; a
+run that is there already is refused. A run takes an hour on one core.
 """
 import argparse
 from pathlib import Path
@@ -18,8 +18,8 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 
 import hsjp
-from hsjp.commands import load_persons
 from hsjp.crops import crop_cache
+from hsjp.inputs import load_persons
 from hsjp.models import simple_baseline
 from hsjp.pretrain import Stage, pretrain
 

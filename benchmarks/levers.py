@@ -5,8 +5,8 @@
 SimpleBaseline-18 at 64 x 64. Puzzles use the train part's boxes only, fine-tuning a tenth of its labels for
 24 epochs; AP and PCK@0.1 on the unseen persons (ground-truth boxes, flip test). Work is pictures trained
 on, each puzzle and each labelled picture one. Every run adds a row to --out, by default
-hsjp/data/results/levers.csv; rows already there are not run again, and lesson 08 makes a table of them. All
-runs of a seed take two hours on one core.
+hsjp/data/results/levers.csv, of which lesson 44_finetune makes a table; rows already there are not run
+again, and puzzles that were interrupted go on. All runs of a seed take two hours on one core.
 """
 import argparse
 from dataclasses import replace
@@ -17,10 +17,10 @@ import torch
 from fastai.callback.schedule import ParamScheduler
 
 import hsjp
-from hsjp.commands import load_persons
 from hsjp.crops import crop_cache
 from hsjp.evaluate import coco_ap, coco_results, pck
 from hsjp.finetune import FinetuneRecipe, finetune, pose_learner
+from hsjp.inputs import load_persons
 from hsjp.learner import SeedEpochs, rate_schedule
 from hsjp.models import freeze_upto, replace_head, simple_baseline
 from hsjp.people import label_share
@@ -96,10 +96,9 @@ def run(a):
             puzzles, strength = PUZZLES[kind]
             torch.manual_seed(a.seed)
             model, out = simple_baseline(4, depth=18), file.with_suffix('')
-            stages = curriculum(len(unlabelled), puzzles, strength=strength)
-            rows = pretrain(unlabelled, unseen, model, stages, out, seed=a.seed)
-            last = torch.load(out/'last.pt', weights_only=True)
-            torch.save(dict(state_dict=last['model'], rows=rows), file)
+            stages, last = curriculum(len(unlabelled), puzzles, strength=strength), out/'last.pt'
+            rows = pretrain(unlabelled, unseen, model, stages, out, resume=last.exists(), seed=a.seed)
+            torch.save(dict(state_dict=torch.load(last, weights_only=True)['model'], rows=rows), file)
         state = torch.load(file, weights_only=True)
         return state['state_dict'], state['rows']
 
