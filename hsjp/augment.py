@@ -97,7 +97,8 @@ class RandomStep:
 def _check_squares(crops, n):
     shape = tuple(crops.shape)
     if len(shape) != 4 or not shape[0] or shape[1] != 3 or shape[2] != shape[3] or shape[3] < n:
-        raise ValueError(f'crops have shape {shape}; expected (B, 3, S, S), square, at least one, S >= n = {n}')
+        raise ValueError(f'crops have shape {shape}; '
+                         f'expected (B, 3, S, S), square, at least one, S >= n = {n}')
     if crops.dtype not in (torch.uint8, torch.float32):
         raise ValueError(f'crops are {crops.dtype}; expected torch.uint8, or torch.float32 in [0, 1]')
 
