@@ -100,7 +100,7 @@ def _pretrain(sub):
     c.add_argument('--min-side', type=whole,
                    help='skip boxes with a shorter side below this many pixels (default: 32; recipe paper: '
                         '0, all)')
-    c.add_argument('--pad', type=float, help='square window over box (default: 1.25; a folder of pictures: '
+    c.add_argument('--pad', type=positive, help='square window over box (default: 1.25; a folder of pictures: '
                                              '1)')
 
 def _finetune(sub):
@@ -146,7 +146,7 @@ def _predict(sub):
                                                              "count (default: 0.5)")
     c.add_argument('--nms', type=share, default=.9, help='OKS above which the lower score of two people '
                                                          'goes (default: 0.9)')
-    c.add_argument('--pad', type=float, help='window over box (default: 1.25; 1 for whole pictures)')
+    c.add_argument('--pad', type=positive, help='window over box (default: 1.25; 1 for whole pictures)')
     c.add_argument('--threshold', type=float, default=.2, help='draw keypoints whose score is above '
                                                                '(default: 0.2)')
 
@@ -158,7 +158,7 @@ def _others(sub):
                            'picture and a csv of precisions.', 'runs/solve')
     c.add_argument('checkpoint', help='network that solves puzzles, from hsjp pretrain')
     c.add_argument('pictures', nargs='+', help='picture files')
-    c.add_argument('--pad', type=float, default=1., help='square window over picture (default: 1)')
+    c.add_argument('--pad', type=positive, default=1., help='square window over picture (default: 1)')
     c = _add(sub, 'notebooks', 'Copy the lessons to a folder.')
     c.add_argument('folder', help='made if missing')
 

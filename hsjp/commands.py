@@ -198,7 +198,7 @@ def cmd_predict(a):
     from hsjp.predict import predict
     from hsjp.skeleton import COCO, Skeleton
     model, checkpoint = pose_network(a.checkpoint)
-    names, pad = checkpoint['names'], a.pad or 1.
+    names, pad = checkpoint['names'], 1. if a.pad is None else a.pad
     skeleton = COCO if names == COCO.names else Skeleton(names, [])
     sizes = _readable(a.pictures)
     whole = [(0, 0, *s) for s in sizes.values()]
@@ -206,7 +206,7 @@ def cmd_predict(a):
     if a.detector:
         weights = 'DEFAULT' if a.detector == 'fasterrcnn' else a.detector
         detector = fasterrcnn(weights, a.min_box, device=a.device)
-        persons = detect(persons, detector, 'Faster R-CNN').view(pad=a.pad or 1.25)
+        persons = detect(persons, detector, 'Faster R-CNN').view(pad=1.25 if a.pad is None else a.pad)
         if not len(persons):
             raise ValueError(f'the detector found nobody in {len(sizes)} pictures; expected a person, or a '
                              'lower --min-box')

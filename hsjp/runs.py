@@ -77,7 +77,7 @@ class Run:
         self.best_by, self.extra = best_by, extra
         self.rows, self.state = [], None
         if not out: return
-        last, old = self.out/'last.pt', [self.out/'history.csv', *self.out.glob('*.pt')]
+        last, own = self.out/'last.pt', ('history.csv', 'last.pt', 'best.pt', 'best-n*.pt', 'pose.pt')
         check_run(out, resume, overwrite)
         meet()
         if processes()[0] == 0: check_writable(out)
@@ -87,7 +87,7 @@ class Run:
             if different: raise ValueError(f'{last} was made by another recipe: {"; ".join(different)}')
             self.rows = self.state['rows']
         elif processes()[0] == 0:
-            for f in old: f.unlink(missing_ok=True)
+            for f in [f for name in own for f in self.out.glob(name)]: f.unlink(missing_ok=True)
         meet()
     def check_network(self,
         config,  # of the network that is to go on, as `model.config`

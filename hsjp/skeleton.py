@@ -26,7 +26,8 @@ def mirror_pairs(
         sides = (m for pattern in _SIDES for m in pattern.finditer(name) if m[0] in _OTHER)
         mirrored = (where.get(name[:m.start()] + _OTHER[m[0]] + name[m.end():]) for m in sides)
         partner = next((j for j in mirrored if j is not None), None)
-        if partner is not None: pairs.append((i, partner))
+        taken = {k for pair in pairs for k in pair}
+        if partner is not None and not {i, partner} & taken: pairs.append((i, partner))
     return pairs
 
 # %% ../nbs/10_skeleton.ipynb #633b0c23
@@ -45,6 +46,8 @@ class Skeleton:
             warnings.warn(f'no OKS sigmas known for {self.names[:3]}...; 0.07 is used for every '
                           'keypoint', stacklevel=3)
             self.sigmas = [.07]*len(self.names)
+        if not isinstance(self.sigmas, (list, tuple)) or not all(map(_is_sigma, self.sigmas)):
+            raise ValueError(f'sigmas is {str(self.sigmas)[:80]}; expected a list of numbers above 0')
         k = len(self.names)
         if len(self.sigmas) != k:
             raise ValueError(f'sigmas has {len(self.sigmas)} values; expected one for each of the {k} names')
@@ -82,6 +85,8 @@ class Skeleton:
                          'and not flip-tested; "flip_pairs" in the category or --flip-pairs says which swap')
         return out
 
+def _is_sigma(value): return isinstance(value, (int, float)) and 0 < value < 10
+
 def _numbers(pair, names):
     "A pair as two keypoint numbers, from numbers or names; None where it is neither"
     if not isinstance(pair, (list, tuple)) or len(pair) != 2: return None
@@ -103,6 +108,8 @@ def _limbs(skeleton, names):
 def _stated(flip_pairs, names):
     "Pairs that a category or a user states, or None"
     if flip_pairs is None: return None
+    if not isinstance(flip_pairs, (list, tuple)):
+        raise ValueError(f'flip_pairs is {str(flip_pairs)[:80]}; expected a list of pairs')
     pairs = [_numbers(p, names) for p in flip_pairs]
     if None in pairs:
         raise ValueError(f'flip_pairs has {flip_pairs[pairs.index(None)]!r}; expected two keypoint numbers '

@@ -147,7 +147,7 @@ def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
     (['evaluate', '{pose}', '--boxes', 'nowhere.json'], 'no such file'),
     (['predict', '{pose}', '{picture}', '--detector', 'nowhere.pth'], 'no such file'),
     (['predict', '{puzzles}', 'x.jpg'], 'expected a pose network'),
-    (['solve', '{puzzles}', '{picture}', '--pad', '0'], 'pad is 0'),
+    (['solve', '{puzzles}', '{picture}', '--pad', '0'], "'0' is not a number above 0"),
     (['export', '{puzzles}'], 'expected a pose network'),
     (['predict', '{pose}', 'x.jpg'], 'no such picture')])
 def test_bad_input_ends_with_a_sentence(words, sentence, small, trained, tmp_path, capsys):
