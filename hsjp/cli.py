@@ -100,8 +100,7 @@ def _pretrain(sub):
     c.add_argument('--min-side', type=whole,
                    help='skip boxes with a shorter side below this many pixels (default: 32; recipe paper: '
                         '0, all)')
-    c.add_argument('--pad', type=positive, help='square window over box (default: 1.25; a folder of pictures: '
-                                             '1)')
+    c.add_argument('--pad', type=positive, help='square window over box (default: 1.25; folder: 1)')
 
 def _finetune(sub):
     c = _add(sub, 'finetune', 'Train a pose network with a share of the labels, from scratch or from puzzle '

@@ -48,7 +48,7 @@ class Budget:
     pictures:int=None # use only so many persons; None: all
 
 USUAL = Budget()
-QUICK = Budget(puzzles=(256, 256), puzzle_size=32, size=(64, 32), epochs=2, share=1., pictures=64)
+QUICK = Budget(puzzles=(256, 256), puzzle_size=32, size=(64, 64), epochs=2, share=1., pictures=64)
 
 def random_start(
     n_out, # channels of the head

@@ -22,7 +22,7 @@ from .learner import fit_stage, heatmap_learner, step_loaders
 from .models import normalise, replace_head
 from .plots import show_picture, show_puzzle
 from .processes import join_processes, processes
-from .runs import Run
+from .runs import Run, Stopped
 
 # %% ../nbs/43_pretrain.ipynb #98bc00e4
 def jigsaw_precision(
@@ -126,7 +126,7 @@ class Collapse(Callback):
         fell = self.best > 2.5*self.chance and row['patches'] < 1.25*self.chance
         self.best = max(self.best, row['patches'])
         if fell:
-            raise ValueError(f'the network has collapsed at epoch {self.epoch}: {row["patches"]:.1%} of the '
+            raise Stopped(f'the network has collapsed at epoch {self.epoch}: {row["patches"]:.1%} of the '
                              'patches, chance is '
                              f'{self.chance:.1%}, and {self.best:.1%} were found before (learning rate '
                              f'{self.opt.hypers[-1]["lr"]:.3g}, validation loss {row["valid_loss"]:.3g}); '
