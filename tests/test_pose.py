@@ -1,7 +1,7 @@
 "Poses: points stay on their pixels, the published draws, skeletons"
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from hsjp.augment import PoseBatch, half_body, inside, move_points, normal_affine, warp
@@ -33,6 +33,7 @@ def people(b, seed=0, h=240, w=180):
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), flip=st.sampled_from((0., 1.)), normal=st.booleans(),
        half=st.sampled_from((0., 1.)))
+@example(seed=7025, flip=0., normal=True, half=0.)  # scale near 1: dots 6 wide lay 0.01005 px off
 def test_dots_follow_the_pose(seed, flip, normal, half):
     "One channel a keypoint: after turn, scale, flip, half body every whole dot lies at its point, to 0.01 px"
     points = people(1, seed)
