@@ -1,4 +1,4 @@
-"Runs that lose nothing: what is refused, what ends a run, and that fine-tuning goes on as if nothing had happened"
+"Runs that lose nothing: what is refused, what ends a run, and that fine-tuning goes on where it stopped"
 import math
 
 import pytest
