@@ -12,7 +12,6 @@ import io
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -22,13 +21,18 @@ from PIL import Image
 from .pictures import name_first
 
 # %% ../nbs/15_crops.ipynb #7977726d
-_OPEN = threading.Lock()
+_OPEN, _THERE = threading.Lock(), {}
 
-@lru_cache(None)
-def _environment(path, process):
-    "The file, opened once in each process, and the lock that its transactions take turns by"
-    opened = lmdb.open(path, subdir=False, map_size=1 << 26, max_readers=1024, readahead=False)
-    return opened, threading.Lock()
+def _environment(path):
+    "The file, opened once in each process, and a lock; one that a fork brought along is closed first"
+    with _OPEN:
+        env, turn, process = _THERE.get(path, (None, None, None))
+        if process != os.getpid():
+            if env: env.close()
+            env = lmdb.open(path, subdir=False, map_size=1 << 26, max_readers=1024, readahead=False)
+            turn = threading.Lock()
+            _THERE[path] = env, turn, os.getpid()
+        return env, turn
 
 class CropStore:
     "Small pictures by key in one LMDB file, shared by threads and processes"
@@ -62,7 +66,7 @@ class CropStore:
     def _run(self, do, write=False):
         "do(transaction), one at a time in a process: the file must not grow under another transaction"
         try:
-            with _OPEN: env, turn = _environment(self.path, os.getpid())
+            env, turn = _environment(self.path)
             while True:
                 with turn:
                     try:
