@@ -1,6 +1,7 @@
 "Reads requirements and entry points from settings.ini; everything else stands in pyproject.toml."
 from configparser import ConfigParser
 from pathlib import Path
+
 from setuptools import setup
 
 ini = ConfigParser()

@@ -1,20 +1,25 @@
 """How many puzzles it takes to leave the plateau: the paper's way against a curriculum, on unseen persons.
 
     python benchmarks/curriculum.py mannequins --way paper --n 2 --seed 0
-    python benchmarks/curriculum.py person_keypoints_train.json --valid person_keypoints_valid.json --way curriculum
+    python benchmarks/curriculum.py train.json --valid valid.json --way curriculum
 
-Both ways: SimpleBaseline-18, 64 pixels, batch 32, Adam at 1e-3 after 200 steps of warm-up, colour on. The paper's way meets N at once, at full augmentation. The curriculum starts with
-N = 2 at strength 0.2; once 0.8 of the patches are found it goes on to N = 3 at 0.2, and once half of those are found to strength 0.4. A run ends when 0.8 of the patches are found at its
-last N, or after --puzzles. Every epoch adds a row to --out, by default
-hsjp/data/results/plateau.csv, of which lesson 06 makes a figure and a table; a run that is there already is refused. A run takes an hour on one core.
+Both ways: SimpleBaseline-18, 64 pixels, batch 32, Adam at 1e-3 after 200 steps of warm-up, colour on. The
+paper's way meets N at once, at full augmentation. The curriculum starts with N = 2 at strength 0.2; once
+0.8 of the patches are found it goes on to N = 3 at 0.2, and once half of those are found to strength 0.4. A
+run ends when 0.8 of the patches are found at its last N, or after --puzzles. Every epoch adds a row to
+--out, by default hsjp/data/results/plateau.csv, of which lesson 43_pretrain makes a figure and a table; a
+run that is there already is refused. A run takes an hour on one core.
 """
 import argparse
 from pathlib import Path
-import pandas as pd, torch
+
+import pandas as pd
+import torch
 from fastai.callback.core import Callback, CancelFitException
+
 import hsjp
-from hsjp.commands import load_persons
 from hsjp.crops import crop_cache
+from hsjp.inputs import load_persons
 from hsjp.models import simple_baseline
 from hsjp.pretrain import Stage, pretrain
 
@@ -24,29 +29,41 @@ CURRICULUM = [(2, .2, .8), (3, .2, .5), (3, .4, .8)]   # n, strength, patches th
 class Write(Callback):
     "A row an epoch, into the file at once; ends the stage when enough patches are found"
     order = 80
-    def __init__(self, path, row, enough, seen): self.path, self.row, self.enough, self.seen = Path(path), row, enough, seen
+    def __init__(self, path, row, enough, seen):
+        self.path, self.row, self.enough, self.seen = Path(path), row, enough, seen
     def after_batch(self): self.seen += len(self.x)*self.training
     def after_epoch(self):
         values = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
-        row = dict(self.row, seen=self.seen, **{k: round(values[k], 5) for k in ('train_loss', 'patches', 'solved')})
+        told = {k: round(values[k], 5) for k in ('train_loss', 'patches', 'solved')}
+        row = dict(self.row, seen=self.seen, **told)
         pd.DataFrame([row]).to_csv(self.path, mode='a', header=not self.path.exists(), index=False)
         print(row, flush=True)
         if values['patches'] >= self.enough: raise CancelFitException
 
+def refuse_twice(a, row):
+    "Ends where the csv holds this run; the paper's way has one for each N"
+    there = pd.read_csv(a.out) if Path(a.out).exists() else pd.DataFrame(columns=[*row, 'n'])
+    same = (there[list(row)] == list(row.values())).all(axis=1)
+    if len(there[same & (there.n.eq(a.n) | (a.way == 'curriculum'))]):
+        raise SystemExit(f'{a.out} has this run already')
+
 def run(a):
     row = dict(data=a.name, way=a.way, seed=a.seed)
-    there = pd.read_csv(a.out) if Path(a.out).exists() else pd.DataFrame(columns=[*row, 'n'])
-    if len(there[(there[list(row)] == list(row.values())).all(axis=1) & (there.n.eq(a.n) | (a.way == 'curriculum'))]): raise SystemExit(f'{a.out} has this run already')
-    train, valid = load_persons(a.data, a.pictures, min_side=32), load_persons(a.valid, a.pictures, 'valid', min_side=32)
-    square = lambda p: crop_cache(p.view(size=(72, 72), labels=False, pad=1. if a.data == 'mannequins' else 1.25), a.crops)
+    refuse_twice(a, row)
+    train = load_persons(a.data, a.pictures, min_side=32)
+    valid = load_persons(a.valid, a.pictures, 'valid', min_side=32)
+    pad = 1. if a.data == 'mannequins' else 1.25
+    square = lambda p: crop_cache(p.view(size=(72, 72), labels=False, pad=pad), a.crops)
     train, valid = square(train), square(valid)
     torch.manual_seed(a.seed)
     model, seen = simple_baseline(4, depth=18), 0
-    for i, (n, strength, enough) in enumerate(CURRICULUM if a.way == 'curriculum' else [(a.n, 1., .8)]):
+    way = CURRICULUM if a.way == 'curriculum' else [(a.n, 1., .8)]
+    for i, (n, strength, enough) in enumerate(way):
         epochs = (a.puzzles - seen)//(len(train)//32*32)
         if epochs < 1: break
         write = Write(a.out, dict(row, n=n, strength=strength), enough, seen)
-        pretrain(train, valid, model, [Stage(n, 64, epochs, strength, 1e-3, 32, 200, 0., ())], seed=100*a.seed + i, cbs=[write])
+        stage = Stage(n, 64, epochs, strength, 1e-3, 32, 200, 0., ())
+        pretrain(train, valid, model, [stage], seed=100*a.seed + i, cbs=[write])
         seen = write.seen
 
 if __name__ == '__main__':

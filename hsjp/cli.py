@@ -23,14 +23,15 @@ _EXAMPLES = dict(
             hsjp demo --quick''',
     pretrain=f'''hsjp pretrain --data mannequins --out runs/puzzles
                  hsjp pretrain --data photos/ --out runs/puzzles
-                 torchrun --nproc-per-node 4 --no-python hsjp pretrain {_COCO} --recipe paper --model hrnet''',
+                 torchrun --nproc-per-node 4 --no-python hsjp pretrain {_COCO} \\
+                     --recipe paper --model hrnet''',
     finetune=f'''hsjp finetune --data mannequins --labels 0.1 --weights runs/puzzles/best.pt --out runs/hsjp
-                 hsjp finetune --data train.json --pictures images --valid valid.json --labels 0.1 --out runs/scratch
+                 hsjp finetune --data train.json --valid valid.json --labels 0.1 --out runs/scratch
                  hsjp finetune --data train.json --resume --out runs/scratch
                  hsjp finetune {_COCO} --labels 1 --recipe published --model hrnet --weights imagenet''',
     evaluate='''hsjp evaluate runs/hsjp/pose.pt runs/scratch/pose.pt --data valid.json --pictures images
-                hsjp evaluate runs/hsjp/pose.pt --data valid.json --pictures images --boxes detections.json
-                hsjp evaluate pose_hrnet_w32_256x192.pth --model hrnet --data valid.json --protocol published''',
+                hsjp evaluate runs/hsjp/pose.pt --data valid.json --boxes detections.json
+                hsjp evaluate pose_hrnet_w32.pth --model hrnet --data valid.json --protocol published''',
     predict='''hsjp predict runs/hsjp/pose.pt person1.jpg person2.jpg --out runs/poses
                hsjp predict runs/hsjp/pose.pt crowd.jpg --detector fasterrcnn
                hsjp predict pose_resnet_50_256x192.pth.tar person.jpg --model simple_baseline --depth 50''',
@@ -47,7 +48,8 @@ def _add(sub, name, text, out=None):
     if out:
         c.add_argument('--out', default=out, help=f'folder for what is made (default: {out})')
         c.add_argument('--seed', type=whole, default=0, help='of everything random (default: 0)')
-        c.add_argument('--device', type=device_name, help="'cpu', 'cuda' or 'cuda:1' (default: CUDA where there is one)")
+        c.add_argument('--device', type=device_name, help="'cpu', 'cuda' or 'cuda:1' (default: CUDA where "
+                                                          "there is one)")
     return c
 
 def odd(word):
@@ -58,18 +60,24 @@ def odd(word):
 
 def _data(c, what):
     c.add_argument('--data', default='mannequins', help=f'mannequins (default), {what}')
-    c.add_argument('--pictures', help="folder of the json's pictures (default: 'images' beside it, or its own folder)")
-    c.add_argument('--category', help='name of the category to use (default: person, or the largest with keypoints)')
+    c.add_argument('--pictures', help="folder of the json's pictures (default: 'images' beside it, or its "
+                                      "own folder)")
+    c.add_argument('--category', help='name of the category to use (default: person, or the largest with '
+                                      'keypoints)')
     c.add_argument('--flip-pairs', type=pair, nargs='+', metavar='A,B',
-                   help='keypoint numbers, from 0, that swap in a mirrored picture: 0,1 2,3 (default: by their names)')
+                   help='keypoint numbers, from 0, that swap in a mirrored picture: 0,1 2,3 (default: by '
+                        'their names)')
     c.add_argument('--skip-bad', action='store_true',
                    help='go on without pictures that are missing or damaged, and list them in skipped.csv')
 
 def _training(c):
-    c.add_argument('--valid', help='the same as --data, for validation (default: a tenth of the pictures, held out)')
+    c.add_argument('--valid', help='the same as --data, for validation (default: a tenth of the pictures, '
+                                   'held out)')
     c.add_argument('--valid-pictures', help='folder of their pictures (default: --pictures)')
-    c.add_argument('--model', choices=['simple_baseline', 'hrnet'], default='simple_baseline', help='default: simple_baseline')
-    c.add_argument('--depth', type=depth, default=18, help="of SimpleBaseline's ResNet: 18, 34, 50, 101, 152 (default: 18)")
+    c.add_argument('--model', choices=['simple_baseline', 'hrnet'], default='simple_baseline',
+                   help='default: simple_baseline')
+    c.add_argument('--depth', type=depth, default=18, help="of SimpleBaseline's ResNet: 18, 34, 50, 101, "
+                                                           "152 (default: 18)")
     c.add_argument('--width', type=count, default=32, help='of HRNet: 32, 48, or small (default: 32)')
     c.add_argument('--workers', type=whole, default=0, help='processes that decode pictures (default: 0)')
     c.add_argument('--resume', action='store_true', help='go on from last.pt in --out')
@@ -78,20 +86,24 @@ def _training(c):
 def _published(c):
     c.add_argument('--model', choices=['simple_baseline', 'hrnet'],
                    help='what a published file holds, for COCO keypoints; ours say it themselves')
-    c.add_argument('--depth', type=depth, default=50, help='published SimpleBaseline: 50, 101 or 152 (default: 50)')
+    c.add_argument('--depth', type=depth, default=50,
+                   help='published SimpleBaseline: 50, 101 or 152 (default: 50)')
     c.add_argument('--width', type=count, default=32, help='published HRNet: 32 or 48 (default: 32)')
     c.add_argument('--size', type=side, nargs=2, metavar=('H', 'W'),
                    help="of the input in pixels (default: the checkpoint's; published: 256 192)")
     c.add_argument('--grid', choices=['half-pixel', 'index', 'udp'],
-                   help='published: how heatmap cells lie on the picture (default: udp if the file says so, else index)')
+                   help='published: how heatmap cells lie on the picture (default: udp if the file says '
+                        'so, else index)')
     c.add_argument('--channels', choices=['rgb', 'bgr'],
-                   help='published: order of colours (default: bgr for SimpleBaseline, unless it is from mmpose)')
+                   help='published: order of colours (default: bgr for SimpleBaseline, unless it is '
+                        'from mmpose)')
     c.add_argument('--caffe', action='store_true',
                    help="published SimpleBaseline: Caffe's bottlenecks, stride on the first 1x1")
 
 # %% ../nbs/58_cli.ipynb #ac6e738c
 def _demo(sub):
-    c = _add(sub, 'demo', 'The main job on the mannequins: puzzles, poses with and without them, and a report.', 'hsjp-demo')
+    c = _add(sub, 'demo', 'The main job on the mannequins: puzzles, poses with and without them, a report.',
+             'hsjp-demo')
     c.add_argument('--quick', action='store_true', help='a minute, only to see that everything works')
     c.add_argument('--fair', action='store_true', help='also from scratch with the same total work')
 
@@ -100,24 +112,29 @@ def _pretrain(sub):
     _data(c, 'a COCO-format json, or a folder of pictures')
     _training(c)
     c.add_argument('--recipe', choices=['small', 'paper'], default='small',
-                   help='a curriculum for small budgets (default), or the paper: N = 6, 224 pixels, 240 epochs, batch 256')
+                   help='a curriculum for small budgets (default), or the paper: N = 6, 224 pixels, 240 '
+                        'epochs, batch 256')
     c.add_argument('--puzzles', type=count, nargs='+', default=[14_000, 10_000],
-                   help='small recipe: to show at N = 2, 3, ... (default: 14000 10000, which suits the mannequins; '
+                   help='small recipe: to show at N = 2, 3, ... (default: 14000 10000, which suits the '
+                        'mannequins; '
                         'real people want twice as many)')
-    c.add_argument('--size', type=side, default=64, help='small recipe: side of the puzzles in pixels (default: 64)')
+    c.add_argument('--size', type=side, default=64, help='small recipe: side of the puzzles in pixels '
+                                                         '(default: 64)')
     c.add_argument('--strength', type=at_least_0, default=.2,
                    help="small recipe: of turns, scales and shifts; 1 is the paper's (default: 0.2)")
     c.add_argument('--min-side', type=whole,
-                   help='skip boxes with a shorter side below this many pixels (default: 32; recipe paper: 0, all)')
-    c.add_argument('--pad', type=positive, help='square window over box (default: 1.25; a folder of pictures: 1)')
+                   help='skip boxes with a shorter side below this many pixels (default: 32; recipe paper: '
+                        '0, all)')
+    c.add_argument('--pad', type=positive, help='square window over box (default: 1.25; folder: 1)')
 
 def _finetune(sub):
-    c = _add(sub, 'finetune', 'Train a pose network with a share of the labels, from scratch or from puzzle weights.',
-             'runs/finetune')
+    c = _add(sub, 'finetune', 'Train a pose network with a share of the labels, from scratch or from puzzle '
+                              'weights.', 'runs/finetune')
     _data(c, 'or a COCO-format json')
     _training(c)
     c.add_argument('--recipe', choices=['small', 'paper', 'published'], default='small',
-                   help="small sizes and gentle augmentation (default); the paper's section 4.2; or the published code "
+                   help="small sizes and gentle augmentation (default); the paper's section 4.2; or the "
+                        "published code "
                         'of --model')
     c.add_argument('--weights', help="checkpoint to start from, or 'imagenet' (default: random weights)")
     c.add_argument('--labels', type=float, default=.1, help='share of the labelled pictures (default: 0.1)')
@@ -129,53 +146,63 @@ def _finetune(sub):
     c.add_argument('--sigma', type=positive, help="of the targets, in heatmap pixels (default: the recipe's)")
 
 def _evaluate(sub):
-    c = _add(sub, 'evaluate', 'COCO AP of one or more checkpoints: in all, by OKS threshold and by keypoint.', 'runs/evaluate')
+    c = _add(sub, 'evaluate', 'COCO AP of one or more checkpoints: in all, by OKS threshold and by keypoint.',
+             'runs/evaluate')
     c.add_argument('checkpoints', nargs='+',
                    help='pose networks, from hsjp finetune or demo, or published ones (see --model)')
     _published(c)
     _data(c, 'or a COCO-format json')
-    c.add_argument('--boxes', default='gt', help="whose: gt (ground truth, default), a json of detections in COCO's form, "
+    c.add_argument('--boxes', default='gt', help="whose: gt (ground truth, default), a json of detections "
+                                                 "in COCO's form, "
                                                  'fasterrcnn, or a file of its weights')
     c.add_argument('--nms', type=share, default=.9,
-                   help='OKS above which the lower score of two predictions goes (default: 0.9; 1: none goes)')
+                   help='OKS above which the lower score of two predictions goes (default: 0.9; 1: none '
+                        'goes)')
     c.add_argument('--protocol', choices=['ours', 'published'], default='ours',
                    help="published: boxes, crops, flip test and decoding of HRNet's code, "
                         'to compare with published tables (default: ours)')
     c.add_argument('--decode', choices=['argmax', 'quarter', 'dark'],
                    help='default: dark; protocol published: quarter')
     c.add_argument('--blur', type=odd, default=0,
-                   help="dark: smooth heatmaps first, with so many pixels; 11 is DARK's for sigma 2 (default: 0, none)")
+                   help="dark: smooth heatmaps first, with so many pixels; 11 is DARK's for sigma 2 "
+                        '(default: 0, none)')
     c.add_argument('--no-flip', action='store_true', help='without the flip test')
 
 def _predict(sub):
-    c = _add(sub, 'predict', 'Keypoints of people in pictures: a json and overlay pictures. Without --detector, each '
+    c = _add(sub, 'predict', 'Keypoints of people in pictures: a json and overlays. Without --detector, each '
                              'picture shows one person.', 'runs/predict')
-    c.add_argument('checkpoint', help='pose network, from hsjp finetune or demo, or a published one (see --model)')
+    c.add_argument('checkpoint',
+                   help='pose network, from hsjp finetune or demo, or a published one (see --model)')
     c.add_argument('pictures', nargs='+', help='picture files')
     _published(c)
     c.add_argument('--detector', help='finds the people: fasterrcnn, or a file of its weights '
                                       '(default: the whole picture is one person)')
-    c.add_argument('--min-box', type=share, default=.5, help="detector's score below which a box does not count (default: 0.5)")
-    c.add_argument('--nms', type=share, default=.9, help='OKS above which the lower score of two people goes (default: 0.9)')
+    c.add_argument('--min-box', type=share, default=.5, help="detector's score below which a box does not "
+                                                             "count (default: 0.5)")
+    c.add_argument('--nms', type=share, default=.9, help='OKS above which the lower score of two people '
+                                                         'goes (default: 0.9)')
     c.add_argument('--pad', type=positive, help='window over box (default: 1.25; 1 for whole pictures)')
-    c.add_argument('--threshold', type=float, default=.2, help='draw keypoints whose score is above (default: 0.2)')
+    c.add_argument('--threshold', type=float, default=.2, help='draw keypoints whose score is above '
+                                                               '(default: 0.2)')
 
 def _others(sub):
     c = _add(sub, 'export', 'Write a pose network as ONNX, from pictures to keypoints, for other runtimes.')
-    c.add_argument('checkpoint', help='pose network, from hsjp finetune or demo, or a published one (see --model)')
+    c.add_argument('checkpoint',
+                   help='pose network, from hsjp finetune or demo, or a published one (see --model)')
     _published(c)
     c.add_argument('--out', default='pose.onnx', help='file to write (default: pose.onnx)')
-    c = _add(sub, 'solve', 'Shuffle pictures, let a pretrained network put them back, and draw how: a png a picture and '
-                           'a csv of precisions.', 'runs/solve')
+    c = _add(sub, 'solve', 'Shuffle pictures, let a pretrained network put them back, and draw how: a png a '
+                           'picture and a csv of precisions.', 'runs/solve')
     c.add_argument('checkpoint', help='network that solves puzzles, from hsjp pretrain')
     c.add_argument('pictures', nargs='+', help='picture files')
-    c.add_argument('--pad', type=float, default=1., help='square window over picture (default: 1)')
+    c.add_argument('--pad', type=positive, default=1., help='square window over picture (default: 1)')
     c = _add(sub, 'notebooks', 'Copy the lessons to a folder.')
     c.add_argument('folder', help='made if missing')
 
 def parser():
     "The argument parser of the command hsjp"
-    p = argparse.ArgumentParser('hsjp', description='Heatmap-style jigsaw puzzles: pretrain 2D pose networks without labels.')
+    p = argparse.ArgumentParser('hsjp', description='Heatmap-style jigsaw puzzles: pretrain 2D pose '
+                                                    'networks without labels.')
     p.add_argument('--version', action='version', version=hsjp.__version__)
     sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for add in (_demo, _pretrain, _finetune, _evaluate, _predict, _others): add(sub)
@@ -185,13 +212,14 @@ def parser():
 def _interrupted(a):
     "The line that Ctrl-C leaves: what was saved"
     last = Path(getattr(a, 'out', None) or '')/'last.pt'
-    kept = f'; {last} holds the last whole epoch, --resume goes on from it' if last.is_file() else '; nothing was saved'
+    kept = '; nothing was saved'
+    if last.is_file(): kept = f'; {last} holds the last whole epoch, --resume goes on from it'
     return 'stopped' + (kept if a.command in ('pretrain', 'finetune') else '')
 
 def main(
     argv=None,  # list of words; None: the command line's
 ):  # exit code
-    "The command hsjp: 0 if all went well, 2 with one sentence if the input was bad, 130 if it was interrupted"
+    "The command hsjp: 0 if all went well, 2 and one sentence if the input was bad, 130 if interrupted"
     warnings.filterwarnings('ignore', module='torch|fastai|kornia')  # their own deprecations, at import
     a = parser().parse_args(argv)
     try:

@@ -10,8 +10,8 @@ import copy
 import hashlib
 import io
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -21,9 +21,18 @@ from PIL import Image
 from .pictures import name_first
 
 # %% ../nbs/15_crops.ipynb #7977726d
-@lru_cache(None)
-def _environment(path, process):
-    return lmdb.open(path, subdir=False, map_size=1 << 26, max_readers=1024, readahead=False)
+_OPEN, _THERE = threading.Lock(), {}
+
+def _environment(path):
+    "The file, opened once in each process, and a lock; one that a fork brought along is closed first"
+    with _OPEN:
+        env, turn, process = _THERE.get(path, (None, None, None))
+        if process != os.getpid():
+            if env: env.close()
+            env = lmdb.open(path, subdir=False, map_size=1 << 26, max_readers=1024, readahead=False)
+            turn = threading.Lock()
+            _THERE[path] = env, turn, os.getpid()
+        return env, turn
 
 class CropStore:
     "Small pictures by key in one LMDB file, shared by threads and processes"
@@ -32,39 +41,41 @@ class CropStore:
     ):
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.path = str((Path(folder)/'crops.lmdb').resolve())
-    @property
-    def env(self): return _environment(self.path, os.getpid())
     def key(self, persons, i):  # bytes
         "A digest of all that decides what the crop of person i looks like"
         picture = persons.pictures[persons.picture[i]]
         try: stat = os.stat(picture)
         except OSError: stat = None
-        parts = (os.path.abspath(picture), stat and (stat.st_size, stat.st_mtime_ns), persons.boxes[i].tolist(),
-                 bool(persons.upright[persons.picture[i]]), tuple(persons.size), persons.margin, persons.pad, persons.inside)
+        parts = (os.path.abspath(picture), stat and (stat.st_size, stat.st_mtime_ns),
+                 persons.boxes[i].tolist(), bool(persons.upright[persons.picture[i]]),
+                 tuple(persons.size), persons.margin, persons.pad, persons.inside)
         return hashlib.sha1(repr(parts).encode()).digest()
     def has(self, keys):  # list of bools
         "Which crops are there"
-        with self._begin() as t: return [t.get(k) is not None for k in keys]
+        return self._run(lambda t: [t.get(k) is not None for k in keys])
     def get(self, key):  # PIL image, or None
         "A crop"
-        with self._begin() as t: data = t.get(key)
+        data = self._run(lambda t: t.get(key))
         return data and Image.open(io.BytesIO(data))
     def read(self, persons, i):  # PIL image
         "The crop of person i; cut anew if its picture has changed since"
         return self.get(self.key(persons, i)) or persons.cut(i)
-    def _begin(self, write=False):
-        while True:
-            try: return self.env.begin(write=write)
-            except lmdb.MapResizedError:
-                self.env.set_mapsize(0)     # another process has made the file larger
     def put(self, crops):
         "Keep {key: jpeg bytes}; the file grows where it must"
-        while True:
-            try:
-                with self._begin(write=True) as t:
-                    for key, data in crops.items(): t.put(key, data)
-                return
-            except lmdb.MapFullError: self.env.set_mapsize(2*self.env.info()['map_size'])
+        self._run(lambda t: [t.put(key, data) for key, data in crops.items()], write=True)
+    def _run(self, do, write=False):
+        "do(transaction), one at a time in a process: the file must not grow under another transaction"
+        try:
+            env, turn = _environment(self.path)
+            while True:
+                with turn:
+                    try:
+                        with env.begin(write=write) as t: return do(t)
+                    except lmdb.MapFullError: env.set_mapsize(2*env.info()['map_size'])
+                    except lmdb.MapResizedError: env.set_mapsize(0)  # another process made it larger
+        except lmdb.Error as e:
+            raise OSError(f'{self.path}: the crop cache cannot be used ({e}); expected room, and a file of '
+                          'this library') from None
 
 # %% ../nbs/15_crops.ipynb #9ec7d0d3
 def _jpeg(persons, i):

@@ -48,7 +48,7 @@ class Budget:
     pictures:int=None # use only so many persons; None: all
 
 USUAL = Budget()
-QUICK = Budget(puzzles=(256, 256), puzzle_size=32, size=(64, 32), epochs=2, share=1., pictures=64)
+QUICK = Budget(puzzles=(256, 256), puzzle_size=32, size=(64, 64), epochs=2, share=1., pictures=64)
 
 def random_start(
     n_out, # channels of the head
@@ -84,7 +84,7 @@ def compare(
     model = random_start(4, budget, seed)
     stages = curriculum(len(unlabelled), budget.puzzles, budget.puzzle_size, budget.strength)
     log(f'puzzles without labels: {sum(s.epochs for s in stages)} epochs of {len(unlabelled):,} pictures')
-    rows = pretrain(*puzzles, model, stages, out, seed=seed, device=device, log=log)
+    rows = pretrain(*puzzles, model, stages, out, seed=seed, device=device, log=log, overwrite=True)
     solvers = {s.n: load_checkpoint(out/f'best-n{s.n}.pt')[0].eval() for s in stages}
     k, n_puzzles, pretrain_s = len(labelled.skeleton.names), rows[-1]['seen'], rows[-1]['seconds']
 

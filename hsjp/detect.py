@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
+
 from .augment import to_float
 from .persons import PersonDataset
 from .pictures import to_tensor
@@ -18,7 +19,7 @@ from .records import read_json
 
 # %% ../nbs/31_detect.ipynb #a7c1d0e6
 class Detections(PersonDataset):
-    "Persons that a detector found: `scores` (P,), `whose` boxes they are, and `looked`, the ids of all pictures it saw"
+    "Persons that a detector found: `scores` (P,), `whose` boxes, and `looked`, ids of all pictures it saw"
     def __init__(self,
         pictures,  # PersonDataset: the pictures it saw
         rows,  # P rows (i, x, y, w, h, score): i is a row of `pictures`, the box is in its pixels
@@ -30,7 +31,8 @@ class Detections(PersonDataset):
         rows = rows[(rows[:, 3:5] > 0).all(1)]
         where = rows[:, 0].astype(int)
         at = pictures.picture[where]
-        super().__init__([pictures.pictures[k] for k in at], rows[:, 1:5], pictures.skeleton, table=pictures.table,
+        files = [pictures.pictures[k] for k in at]
+        super().__init__(files, rows[:, 1:5], pictures.skeleton, table=pictures.table,
                          image_ids=pictures.image_ids[where], upright=pictures.upright[at],
                          sizes=None if pictures.sizes is None else pictures.sizes[at])
         self.scores, self.whose = rows[:, 5], whose
@@ -47,7 +49,8 @@ class Detections(PersonDataset):
         "To keep the boxes: `json.dump` writes it"
         number = self.table.category['id'] if self.table is not None else 1
         return [dict(image_id=i, category_id=number, bbox=b, score=s)
-                for i, b, s in zip(self.image_ids.tolist(), self.boxes.round(3).tolist(), self.scores.tolist())]
+                for i, b, s in zip(self.image_ids.tolist(), self.boxes.round(3).tolist(),
+                                   self.scores.tolist())]
 
 def _detection(d, whose):
     "(x, y, w, h, score) of one entry, or a ValueError that names what is wrong"
@@ -55,11 +58,12 @@ def _detection(d, whose):
         x, y, w, h = (float(v) for v in d['bbox'])
         return x, y, w, h, d['score'] + 0.
     except (KeyError, TypeError, ValueError):
-        raise ValueError(f'{whose} is no list of boxes; expected entries with image_id, category_id, bbox [x, y, w, h] '
+        raise ValueError(f'{whose} is no list of boxes; expected entries with image_id, category_id, bbox '
+                         '[x, y, w, h] '
                          f'and score, not {str(d)[:90]}') from None
 
 def detections(
-    pictures,  # PersonDataset from `coco_pictures`, or any whose pictures are meant: boxes elsewhere are left out
+    pictures,  # PersonDataset, as from `coco_pictures`: boxes in other pictures are left out
     found,  # path of a json in COCO's results format, or its list: {image_id, category_id, bbox, score}
     min_score=0.,  # boxes below are left out
     whose=None,  # name for the tables; None: the file's
@@ -77,13 +81,14 @@ def detections(
     rows = [(where[str(d['image_id'])], *_detection(d, whose)) for d in mine]
     rows = [row for row in rows if not row[5] < min_score]
     if not rows:
-        raise ValueError(f'{whose} has no box of category {category} in these {len(where)} pictures; expected at least one '
+        raise ValueError(f'{whose} has no box of category {category} in these {len(where)} pictures; '
+                         'expected at least one '
                          'with a known image_id')
     return Detections(pictures, rows, whose)
 
 def detect(
     pictures,  # PersonDataset: each of its pictures is looked at once
-    detector,  # any function from a picture, (3, H, W) uint8, to boxes (M, 4) x y w h in its pixels and scores (M,)
+    detector,  # function from a picture, (3, H, W) uint8, to boxes (M, 4) x y w h in pixels and scores (M,)
     whose='detector',  # name for the tables
 ):  # Detections
     "Ask a detector"
@@ -94,7 +99,7 @@ def detect(
     return Detections(pictures, rows, whose)
 
 def fasterrcnn(
-    weights='DEFAULT',  # 'DEFAULT': torchvision's, trained on COCO, downloaded once; a path of its state dict; None: random
+    weights='DEFAULT',  # torchvision's, trained on COCO, downloaded once; or a path; None: random
     min_score=.05,  # boxes below are left out
     size=800,  # shorter side the pictures are scaled to, in pixels: 800 as published, smaller is faster
     device=None,  # None: CUDA where there is one, else the CPU
@@ -106,14 +111,17 @@ def fasterrcnn(
         model = fasterrcnn_resnet50_fpn(weights=weights if named else None, weights_backbone=None,
                                         box_score_thresh=min_score, min_size=size)
     except OSError as e:
-        raise OSError(f"Faster R-CNN's weights cannot be downloaded ({e}); expected a connection, or the path of a file "
+        raise OSError(f"Faster R-CNN's weights cannot be downloaded ({e}); expected a connection, or the "
+                      "path of a file "
                       'with them') from None
     if not named:
         try: model.load_state_dict(torch.load(weights, map_location='cpu', weights_only=True))
         except FileNotFoundError:
-            raise FileNotFoundError(f'{weights}: no such file; expected the weights of Faster R-CNN') from None
+            raise FileNotFoundError(f'{weights}: no such file; expected the weights of Faster '
+                                    'R-CNN') from None
         except Exception:
-            raise ValueError(f"{weights} does not fit; expected a state dict of torchvision's fasterrcnn_resnet50_fpn") from None
+            raise ValueError(f"{weights} does not fit; expected a state dict of torchvision's "
+                             "fasterrcnn_resnet50_fpn") from None
     model = model.to(device).eval()
     @torch.no_grad()
     def detector(picture):

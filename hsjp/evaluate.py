@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from pycocotools.coco import COCO as CocoApi
 from pycocotools.cocoeval import COCOeval
+
 from .detect import detect as detect
 from .detect import detections as detections
 from .detect import fasterrcnn as fasterrcnn
@@ -74,7 +75,8 @@ def oks_nms(
     scores, sigmas = np.asarray(scores, float), np.asarray(sigmas, float)
     image_ids = np.zeros(len(scores)) if image_ids is None else np.asarray(image_ids)
     order = np.lexsort((-scores, image_ids))
-    z, area, image_ids = (np.asarray(points, float) @ [1, 1j])[order], np.asarray(area, float)[order], image_ids[order]
+    z = (np.asarray(points, float) @ [1, 1j])[order]
+    area, image_ids = np.asarray(area, float)[order], image_ids[order]
     few, most = z[:, ::8].copy(), (1 - threshold)*len(sigmas) + 1e-9
     def similar(a, b, z, sigmas):
         d, mean_area = z[a] - z[b], (area[a] + area[b])/2 + np.spacing(1)
@@ -114,15 +116,18 @@ def coco_results(
     keep = np.arange(len(points))
     if nms < 1: keep = oks_nms(points, person, area, persons.skeleton.sigmas, nms, persons.picture)
     flat = np.concatenate([points - .5, scores[..., None]], -1).reshape(len(points), -1).round(3).tolist()
-    category, images = persons.table.category['id'] if persons.table is not None else 1, persons.image_ids.tolist()
-    return [dict(image_id=images[i], category_id=category, keypoints=flat[i], score=float(person[i])) for i in keep]
+    category = 1 if persons.table is None else persons.table.category['id']
+    images = persons.image_ids.tolist()
+    return [dict(image_id=images[i], category_id=category, keypoints=flat[i], score=float(person[i]))
+            for i in keep]
 
 def _check_predictions(values, whose):
     "`values` (P, ...) must be finite: pycocotools matches NaN with everybody, and NaN would score AP 100"
     bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
     if bad.any():
         some = ', '.join(str(whose[i]) for i in np.flatnonzero(bad)[:5])
-        raise ValueError(f'{bad.sum():,} of {len(bad):,} predictions hold NaN or infinity (image_id {some}{", ..." if bad.sum() > 5 else ""}); '
+        raise ValueError(f'{bad.sum():,} of {len(bad):,} predictions hold NaN or infinity (image_id '
+                         f'{some}{", ..." if bad.sum() > 5 else ""}); '
                          'expected finite keypoints and scores')
 
 _ROW = 'AP AP50 AP75 AP_medium AP_large AR AR50 AR75 AR_medium AR_large'.split()
@@ -137,30 +142,36 @@ def _checked_results(persons, results):
         if str(r.get('image_id')) not in rows:
             raise ValueError(f'a result has image_id {r.get("image_id")!r}; expected one of the json')
         if len(r.get('keypoints', ())) != k:
-            raise ValueError(f'a result of image {r["image_id"]!r} has {len(r.get("keypoints", ()))} numbers; expected {k}')
+            raise ValueError(f'a result of image {r["image_id"]!r} has {len(r.get("keypoints", ()))} '
+                             f'numbers; expected {k}')
     points = np.array([r['keypoints'] for r in results], float).reshape(len(results), -1, 3)
     scores = np.array([r['score'] for r in results], float)
-    _check_predictions(np.concatenate([points.reshape(len(points), -1), scores[:, None]], 1), [r['image_id'] for r in results])
+    values = np.concatenate([points.reshape(len(points), -1), scores[:, None]], 1)
+    _check_predictions(values, [r['image_id'] for r in results])
     return points, scores, np.array([rows[str(r['image_id'])] for r in results])
 
 def _evaluate(persons, results, keypoint=None):
-    "A finished COCOeval over the pictures of `persons`, of all keypoints or of one; ids are numbered anew, from 1"
+    "A finished COCOeval over the pictures of `persons`, of all keypoints or one; ids are numbered from 1"
     table = persons.table
     if table is None or not len(table):
         raise ValueError('these pictures have no annotations, so AP is unknown; expected labelled ones '
                          '(results on test-dev go to the COCO server)')
     if not table.skeleton:
-        raise ValueError(f'category {table.category.get("name")!r} has no keypoints; expected labelled persons of a COCO-format json')
+        raise ValueError(f'category {table.category.get("name")!r} has no keypoints; expected labelled '
+                         'persons of a COCO-format json')
     points, scores, image = _checked_results(persons, results)
     part = slice(None) if keypoint is None else slice(keypoint, keypoint+1)
     looked = {table.rows[i] for i in getattr(persons, 'looked', np.unique(persons.image_ids).tolist())}
     truth = table.keypoints[:, part]
     gt = CocoApi()
     gt.dataset = dict(
-        images=[dict(id=row + 1) for row in range(len(table.image_ids))], categories=[dict(id=1, name='person')],
-        annotations=[dict(id=i + 1, image_id=int(table.image[i]) + 1, category_id=1, iscrowd=int(table.crowd[i]), ignore=0,
-                          bbox=table.boxes[i].tolist(), area=float(table.area[i]), keypoints=truth[i].ravel().tolist(),
-                          num_keypoints=int((truth[i, :, 2] > 0).sum())) for i in range(len(table)) if int(table.image[i]) in looked])
+        images=[dict(id=row + 1) for row in range(len(table.image_ids))],
+        categories=[dict(id=1, name='person')],
+        annotations=[
+            dict(id=i + 1, image_id=int(table.image[i]) + 1, category_id=1, iscrowd=int(table.crowd[i]),
+                 ignore=0, bbox=table.boxes[i].tolist(), area=float(table.area[i]),
+                 keypoints=truth[i].ravel().tolist(), num_keypoints=int((truth[i, :, 2] > 0).sum()))
+            for i in range(len(table)) if int(table.image[i]) in looked])
     found = [dict(image_id=int(row) + 1, category_id=1, keypoints=p.ravel().tolist(), score=float(score))
              for row, p, score in zip(image, points[:, part], scores)]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -176,21 +187,24 @@ def _evaluate(persons, results, keypoint=None):
 def _row(persons, boxes, names, shares):
     "One row of a table in percent; what cannot be measured is NaN"
     whose = boxes or getattr(persons, 'whose', 'ground truth')
-    return pd.DataFrame([{'boxes': whose, **{n: round(100*s, 2) if s >= 0 else np.nan for n, s in zip(names, shares)}}])
+    percent = {n: round(100*s, 2) if s >= 0 else np.nan for n, s in zip(names, shares)}
+    return pd.DataFrame([{'boxes': whose, **percent}])
 
 def crowded(
     persons,  # PersonDataset with labels
 ):  # sentence for beneath the table, or ''
-    "COCO's keypoint AP looks at the 20 best predictions of a picture: said where a picture holds more persons"
+    "COCO's keypoint AP looks at the 20 best predictions of a picture: said where one holds more"
     count = np.bincount(persons.picture)
     if count.max(initial=0) <= MOST: return ''
-    return f'AP looks at the {MOST} best predictions of a picture; {(count > MOST).sum():,} pictures hold more, up to {count.max()}'
+    more = (count > MOST).sum()
+    return (f'AP looks at the {MOST} best predictions of a picture; {more:,} pictures hold more, '
+            f'up to {count.max()}')
 
 def coco_ap(
     persons,  # PersonDataset with labels, as given to `predict`: its pictures count
     results,  # from `coco_results`
-    boxes=None,  # whose boxes the predictions were made in, said in the table; None: the detector's name, or 'ground truth'
-):  # DataFrame with one row: the ten COCO numbers, 0 to 100; `attrs['note']` says it where pictures hold over 20 persons
+    boxes=None,  # whose boxes, said in the table; None: the detector's name, or 'ground truth'
+):  # DataFrame with one row: the ten COCO numbers, 0 to 100; see `crowded` for `attrs['note']`
     "pycocotools' ten numbers; a ValueError names predictions that are not finite"
     table = _row(persons, boxes, _ROW, _evaluate(persons, results).stats)
     table.attrs['note'] = crowded(persons)
@@ -203,13 +217,14 @@ def coco_ap_by_threshold(
 ):  # DataFrame with one row: AP at each OKS threshold from 0.50 to 0.95, 0 to 100; their mean is COCO's AP
     "How AP falls with the strictness"
     e = _evaluate(persons, results)
-    return _row(persons, boxes, [f'{t:.2f}' for t in e.params.iouThrs], e.eval['precision'][:, :, 0, 0, 0].mean(1))
+    thresholds = [f'{t:.2f}' for t in e.params.iouThrs]
+    return _row(persons, boxes, thresholds, e.eval['precision'][:, :, 0, 0, 0].mean(1))
 
 def coco_ap_by_keypoint(
     persons,  # as in `coco_ap`
     results,  # from `coco_results`
     boxes=None,  # as in `coco_ap`
 ):  # DataFrame with one row: AP of each keypoint, 0 to 100
-    "COCO's AP with each keypoint as the only one: its own OKS, persons without it ignored, ranked by the persons' scores"
+    "COCO's AP with each keypoint as the only one: its own OKS, persons without it ignored"
     aps = [_evaluate(persons, results, k).stats[0] for k in range(len(persons.skeleton.names))]
     return _row(persons, boxes, persons.skeleton.names, aps)

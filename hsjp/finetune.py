@@ -40,7 +40,8 @@ class PoseAP(Metric):
         if sum(map(len, self.points)) != len(self.persons): return None
         points, scores = (torch.cat(o).double().numpy() for o in (self.points, self.scores))
         if not (np.isfinite(points).all() and np.isfinite(scores).all()): return math.nan
-        return coco_ap(self.persons, coco_results(self.persons, self.persons.to_picture(points), scores)).AP[0]
+        results = coco_results(self.persons, self.persons.to_picture(points), scores)
+        return coco_ap(self.persons, results).AP[0]
 
 class ValidateEvery(Callback):
     "Validation only every k-th epoch, and after the last"
@@ -77,11 +78,13 @@ def pose_learner(
     if outputs != k:
         raise ValueError(f'the model has {outputs} outputs; expected one for each of {k} keypoints')
     if model.task == 'jigsaw':
-        raise ValueError("the model's head solves puzzles; expected a fresh one, from hsjp.models.replace_head")
+        raise ValueError("the model's head solves puzzles; expected a fresh one, from "
+                         "hsjp.models.replace_head")
     check_names(train, valid)
     valid = valid.view(size=train.size, margin=1.)
     flip = flip if train.skeleton.pairs else 0.
-    steps = [PoseBatch(train.skeleton, train.size, t, affine, flip, colour, seed, normal, half_body) for t in (True, False)]
+    steps = [PoseBatch(train.skeleton, train.size, t, affine, flip, colour, seed, normal, half_body)
+             for t in (True, False)]
     dls = step_loaders(train, valid, *steps, batch, workers, device)
     model.task = 'pose'
     return heatmap_learner(dls, model, HeatmapLoss(sigma, model.stride), PoseAP(valid), bf16, cbs)
@@ -103,7 +106,7 @@ class FinetuneRecipe:
     lr:float=1e-3
     batch:int=16  # few labels: small batches make more steps of them
     sigma:float=1.5  # heatmap pixels; 2 at 256 x 192
-    affine:tuple=(20, .2, 0)  # turn in degrees, scale, shift; gentler than the paper's 45 and 0.35: short training
+    affine:tuple=(20, .2, 0)  # turn in degrees, scale, shift; gentler than the paper's: training is short
     warmup:int=50  # steps
     anneal:float=.4  # share of the steps at the end, along a cosine
     drops:tuple=()  # shares of the steps after which the rate falls to a tenth
@@ -144,8 +147,8 @@ def finetune(
         run.check_network(model.config)
         model.load_state_dict(run.state['model'])
         start = run.rows[-1]['epoch'] + 1
-    learn = pose_learner(train, valid, model, recipe.sigma, recipe.affine, normal=recipe.normal, half_body=recipe.half_body,
-                         batch=recipe.batch, seed=seed, **kwargs)
+    learn = pose_learner(train, valid, model, recipe.sigma, recipe.affine, normal=recipe.normal,
+                         half_body=recipe.half_body, batch=recipe.batch, seed=seed, **kwargs)
     if start >= recipe.epochs: return run.rows
     with learn.no_bar(), learn.no_logging(): learn.validate()
     learn.add_cb(ValidateEvery(every, start))

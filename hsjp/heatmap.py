@@ -6,7 +6,10 @@
 __all__ = ['gaussian_heatmaps', 'sigma_bound', 'decode_heatmaps', 'masked_mse', 'HeatmapLoss']
 
 # %% ../nbs/01_heatmap.ipynb #0fab1c88
-import math, torch
+import math
+
+import torch
+
 from .jigsaw import check_n, check_points
 
 # %% ../nbs/01_heatmap.ipynb #76f998e7
@@ -21,11 +24,14 @@ def gaussian_heatmaps(
     return _draw(points, size, sigma, stride)
 
 def _check_sigma(sigma):
-    if not 0 < sigma < math.inf: raise ValueError(f'sigma is {sigma}; expected a width above 0, in heatmap pixels')
+    if not 0 < sigma < math.inf:
+        raise ValueError(f'sigma is {sigma}; expected a width above 0, in heatmap pixels')
 
 def _draw(points, size, sigma, stride):
     "`gaussian_heatmaps` without its checks"
-    bell = lambda p, length: torch.exp(((torch.arange(length, device=p.device) + .5 - p[..., None]/stride).square()/(-2*sigma**2)).clamp(min=-43))
+    def bell(p, length):
+        away = torch.arange(length, device=p.device) + .5 - p[..., None]/stride
+        return torch.exp((away.square()/(-2*sigma**2)).clamp(min=-43))
     return bell(points[..., 1], size[0])[..., :, None]*bell(points[..., 0], size[1])[..., None, :]
 
 # %% ../nbs/01_heatmap.ipynb #7b785d63
@@ -37,10 +43,11 @@ def sigma_bound(
     check_n(n)
     return heatmap_size/(6*n)
 
-# %% ../nbs/01_heatmap.ipynb #7db7fa5e
+# %% ../nbs/01_heatmap.ipynb #fc48d678
 def _smooth(maps, blur):
-    "Heatmaps smoothed with a Gaussian of `blur` pixels, nought beyond the edge, their maxima kept; its sigma is OpenCV's"
-    if not (isinstance(blur, int) and blur > 0 and blur % 2): raise ValueError(f'blur is {blur!r}; expected 0 or an odd number of pixels')
+    "Heatmaps smoothed with a Gaussian of `blur` pixels, its sigma OpenCV's, black beyond; maxima are kept"
+    if not (isinstance(blur, int) and blur > 0 and blur % 2):
+        raise ValueError(f'blur is {blur!r}; expected 0 or an odd number of pixels')
     at = torch.arange(blur, device=maps.device) - blur//2
     bell = torch.exp(-at.square()/(2*(.3*(blur//2 - 1) + .8)**2))
     row = (bell/bell.sum()).view(1, 1, 1, -1)
@@ -61,7 +68,8 @@ def _newton(log):
     return step*summit[..., None]
 
 def _peaks(maps):
-    "Height and index of the highest of (B, K, P) values: first the best part, then the best within it, several times faster than one `max`"
+    "Height and index of the highest of (B, K, P) values: the best part, then the best within it"
+    # several times faster than one `max`
     part = math.gcd(maps.shape[2], 64)
     parts = maps.unflatten(2, (-1, part))
     height, i = parts.amax(3).max(2)
@@ -70,15 +78,20 @@ def _peaks(maps):
 
 def decode_heatmaps(
     heatmaps, # (B, K, H, W) network output or targets
-    method='dark', # 'argmax': centre of the brightest pixel; 'quarter': a quarter pixel towards its higher neighbour; 'dark': summit of the parabola through the log heatmap
+    # 'argmax': centre of the brightest pixel; 'quarter': a quarter pixel towards its higher neighbour;
+    # 'dark': summit of the parabola through the log heatmap
+    method='dark',
     stride=4, # input pixels a heatmap pixel
-    blur=0 # 'dark' only: smooth first with a Gaussian of so many pixels; 11 is the published code's for sigma 2, 0 none
+    blur=0 # 'dark' only: smooth with a Gaussian of so many pixels first; 11 is published for sigma 2
 ): # points (B, K, 2) in input pixels, and scores (B, K): the height of the peaks
     "Where each heatmap peaks; everything on the heatmaps' device, for the whole batch at once"
-    if method not in ('argmax', 'quarter', 'dark'): raise ValueError(f"method is {method!r}; expected 'argmax', 'quarter' or 'dark'")
+    if method not in ('argmax', 'quarter', 'dark'):
+        raise ValueError(f"method is {method!r}; expected 'argmax', 'quarter' or 'dark'")
     heatmaps = heatmaps.float()
-    if heatmaps.ndim != 4 or heatmaps.shape[0] == 0: raise ValueError(f'heatmaps have shape {tuple(heatmaps.shape)}; expected (B, K, H, W) with at least one picture')
-    b, k, h, w = heatmaps.shape
+    shape = tuple(heatmaps.shape)
+    if len(shape) != 4 or not shape[0]:
+        raise ValueError(f'heatmaps have shape {shape}; expected (B, K, H, W) with at least one picture')
+    b, k, h, w = shape
     scores, index = _peaks(heatmaps.flatten(2))
     peak = torch.stack([index % w, index//w], -1)
     points = peak + .5
@@ -99,6 +112,12 @@ def decode_heatmaps(
     return points*stride, scores
 
 # %% ../nbs/01_heatmap.ipynb #06724ab6
+def _check_masked(target, mask):
+    shape, wanted = tuple(target.shape), tuple(target.shape[:2])
+    if not len(target):
+        raise ValueError(f'target has shape {shape}; expected (B, K, H, W) with at least one picture')
+    if mask.shape != wanted: raise ValueError(f'mask has shape {tuple(mask.shape)}; expected {wanted}')
+
 def masked_mse(
     pred, # (B, K, H, W) heatmaps
     target, # (B, K, H, W) heatmaps
@@ -106,8 +125,7 @@ def masked_mse(
     reduction='mean' # 'mean': one number; 'none': one a picture, (B,); 'sum': the sum of those
 ):
     "Mean squared error over B*K*H*W, masked channels included in the denominator (paper, eq. 2)"
-    if not len(target): raise ValueError(f'target has shape {tuple(target.shape)}; expected (B, K, H, W) with at least one picture')
-    if mask.shape != target.shape[:2]: raise ValueError(f'mask has shape {tuple(mask.shape)}; expected {tuple(target.shape[:2])}')
+    _check_masked(target, mask)
     each = ((pred - target).square().mean((2, 3))*mask).mean(1)
     return each if reduction == 'none' else getattr(each, reduction)()
 

@@ -6,7 +6,6 @@
 __all__ = ['conv_bn', 'blocks', 'fuse_path', 'Exchange', 'transition', 'HRNet', 'hrnet']
 
 # %% ../nbs/22_hrnet.ipynb #7bb8ecb8
-import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck

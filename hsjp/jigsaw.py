@@ -7,7 +7,8 @@ __all__ = ['check_n', 'check_points', 'durstenfeld', 'puzzle_size', 'shuffle_pat
            'assign_slots', 'reassemble']
 
 # %% ../nbs/00_jigsaw.ipynb #59373917
-import torch, torch.nn.functional as F
+import torch
+import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 
 # %% ../nbs/00_jigsaw.ipynb #1b387bc9
@@ -18,14 +19,22 @@ def check_n(
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 16:
         raise ValueError(f'n is {n!r}; expected a whole number of patches a side, from 1 to 16')
 
+def _check_shape(ok, name, x, expected):
+    if not ok: raise ValueError(f'{name} has shape {tuple(x.shape)}; expected {expected}')
+
 def check_points(
     points, # (B, K, 2)
     name='points' # the argument's name, for the sentence
 ):
-    "Raise a ValueError unless `points` are finite and belong to at least one picture; reading the values makes a GPU wait, so only public entrances call it"
-    if points.ndim != 3 or points.shape[-1] != 2 or not len(points): raise ValueError(f'{name} has shape {tuple(points.shape)}; expected (B, K, 2) with at least one picture')
+    "Raise a ValueError unless `points` are finite and belong to at least one picture"
+    # reading the values makes a GPU wait, so only public entrances call it
+    ok = points.ndim == 3 and points.shape[-1] == 2 and len(points)
+    _check_shape(ok, name, points, '(B, K, 2) with at least one picture')
     bad = (~torch.isfinite(points)).any(-1).nonzero().tolist()
-    if bad: raise ValueError(f'{name}[{bad[0][0]}, {bad[0][1]}] is {points[tuple(bad[0])].tolist()}; expected finite pixels, no NaN and no infinity')
+    if bad:
+        b, k = bad[0]
+        found = points[b, k].tolist()
+        raise ValueError(f'{name}[{b}, {k}] is {found}; expected finite pixels, no NaN and no infinity')
 
 # %% ../nbs/00_jigsaw.ipynb #41420cc9
 def durstenfeld(
@@ -50,22 +59,28 @@ def puzzle_size(
     size:int, # side of the network's input in pixels
     n:int # patches a side
 ): # side of the canvas in pixels, a multiple of n
-    "Side of the smallest canvas of n x n whole patches that covers `size` pixels: ceil(size/n)*n (paper, section 3.1)"
+    "Side of the smallest canvas of n x n whole patches over `size`: ceil(size/n)*n (paper, section 3.1)"
     check_n(n)
     return -(-size//n)*n
 
 # %% ../nbs/00_jigsaw.ipynb #a4eacf24
 def _check_slots(slots, n):
     check_n(n)
-    if slots.ndim != 2 or not len(slots) or slots.shape[1] != n*n: raise ValueError(f'slots has shape {tuple(slots.shape)}; expected (B, n*n) = (B, {n*n}) with at least one picture')
+    ok = slots.ndim == 2 and len(slots) and slots.shape[1] == n*n
+    _check_shape(ok, 'slots', slots, f'(B, n*n) = (B, {n*n}) with at least one picture')
+
+def _check_rows(name, rows, x):
+    if len(rows) != len(x):
+        raise ValueError(f'{name} has {len(rows)} rows; expected one for each of the {len(x)} pictures')
 
 def _check_puzzle(x, slots, n):
     check_n(n)
-    if x.ndim != 4 or not len(x): raise ValueError(f'x has shape {tuple(x.shape)}; expected (B, C, P*n, P*n) with at least one picture')
+    _check_shape(x.ndim == 4 and len(x), 'x', x, '(B, C, P*n, P*n) with at least one picture')
     if x.shape[-1] != x.shape[-2] or x.shape[-1] % n or x.shape[-1] < n:
-        raise ValueError(f'x has sides {tuple(x.shape[-2:])}; expected a square whose side is a multiple of n = {n}')
+        sides = tuple(x.shape[-2:])
+        raise ValueError(f'x has sides {sides}; expected a square whose side is a multiple of n = {n}')
     _check_slots(slots, n)
-    if len(slots) != len(x): raise ValueError(f'slots has {len(slots)} rows; expected one for each of the {len(x)} pictures')
+    _check_rows('slots', slots, x)
 
 def _move(x, source, n):
     "Fill slot s of the result with patch `source[b, s]` of `x`"
@@ -78,10 +93,10 @@ def _move(x, source, n):
 
 def shuffle_patches(
     x, # (B, C, P*n, P*n) pictures of any dtype
-    slots, # (B, n*n) int64: where each patch lands, see `durstenfeld`; permutations, which is not checked
+    slots, # (B, n*n) int64: where each patch lands, see `durstenfeld`; permutations (not checked)
     n:int # patches a side
 ): # like x: patch i of picture b stands at slot `slots[b, i]`
-    "Cut every picture into n x n patches and move each to its slot; a ValueError names a size that does not fit"
+    "Cut pictures into n x n patches and move each to its slot; a ValueError names a size that does not fit"
     _check_puzzle(x, slots, n)
     return _move(x, slots.argsort(1), n)
 
@@ -110,9 +125,9 @@ def assign_slots(
     n:int, # patches a side
     size # side of the square the points live in, in pixels
 ): # (B, n*n) int64 slots, one patch each
-    "The one-to-one assignment of patches to slots with the least sum of squared distances (scipy's Hungarian method)"
+    "The one-to-one assignment of patches to slots with the least sum of squared distances (Hungarian method)"
     check_n(n); check_points(points)
-    if points.shape[1] != n*n: raise ValueError(f'points has shape {tuple(points.shape)}; expected (B, n*n, 2) = (B, {n*n}, 2)')
+    _check_shape(points.shape[1] == n*n, 'points', points, f'(B, n*n, 2) = (B, {n*n}, 2)')
     grid = patch_centres(torch.arange(n*n, device=points.device)[None], n, size)
     cost = torch.cdist(points.double(), grid.double().expand(len(points), -1, -1)).square().cpu().numpy()
     return torch.tensor([linear_sum_assignment(c)[1].tolist() for c in cost], device=points.device)
@@ -124,8 +139,8 @@ def reassemble(
 ): # like x: the patches put back
     "Undo a shuffle from predicted points, by `assign_slots`"
     side = x.shape[-1]
-    if x.ndim != 4 or x.shape[-2] != side: raise ValueError(f'x has shape {tuple(x.shape)}; expected (B, C, S, S)')
-    if len(points) != len(x): raise ValueError(f'points has {len(points)} rows; expected one for each of the {len(x)} pictures')
+    _check_shape(x.ndim == 4 and x.shape[-2] == side, 'x', x, '(B, C, S, S)')
+    _check_rows('points', points, x)
     slots = assign_slots(points, n, side)
     if side % n == 0: return unshuffle_patches(x, slots, n)
     scale = lambda im, s: F.interpolate(im, (s, s), mode='bilinear')

@@ -42,14 +42,17 @@ class StepLoader(DataLoader):
         rank, count = processes()
         return indices[rank:len(indices)//count*count if self.drop_last else None:count]
     def get_idxs(self): return self._share(super().get_idxs())
-    def __len__(self): return len(range(0, len(self._share(range(self.n))) - (self.bs - 1)*self.drop_last, self.bs))
+    def __len__(self):
+        mine = len(self._share(range(self.n)))
+        return len(range(0, mine - (self.bs - 1)*self.drop_last, self.bs))
     def to_detach(self, b, cpu=True, gather=True):
         "Without fastai's gathering, in which all processes would wait for each other"
         return to_detach(b, cpu, gather=False)
     def after_batch(self, b):
         images, points, mask = self.step(*b)
         return normalise(images).contiguous(memory_format=torch.channels_last), points, mask
-    def new(self, dataset=None, cls=None, **kwargs): return super().new(dataset, cls, step=self.step, **kwargs)
+    def new(self, dataset=None, cls=None, **kwargs):
+        return super().new(dataset, cls, step=self.step, **kwargs)
     def show_batch(self,
         b=None, # a batch; None: a new one
         max_n=8, # at most so many pictures
@@ -151,8 +154,9 @@ def fit_stage(
     "Train a Learner by the stage's epochs and learning rate, into the run's folder"
     steps, left = stage.epochs*len(learn.dls.train), stage.epochs - start
     rate = rate_schedule(stage.lr, min(stage.warmup/steps, .3), stage.anneal, tuple(stage.drops))
-    cbs = [ParamScheduler({'lr': lambda t: rate(1 - (1-t)*left/stage.epochs)}), SeedEpochs(seed, first + start),
-           StopAtNaN(start), Journal(run, number, start, **journal)]
+    now = {'lr': lambda t: rate(1 - (1-t)*left/stage.epochs)}
+    cbs = [ParamScheduler(now), SeedEpochs(seed, first + start), StopAtNaN(start),
+           Journal(run, number, start, **journal)]
     if processes()[1] > 1: cbs.append(Distributed())
     if start:
         learn.create_opt()

@@ -68,4 +68,5 @@ def bf16_pays(
 ):           # bool
     "Whether bfloat16 is faster there: on GPUs that have it, and on CPUs with AMX or AVX-512 for it"
     if device.type == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == 'cpu' and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    has = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return device.type == 'cpu' and has

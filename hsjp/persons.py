@@ -88,14 +88,15 @@ class PersonDataset:
         margin=None,  # crop over window
         labels=None,  # False: items are (crop, i)
         pad=None,  # window over box
-        inside=None,  # True: the crop is made smaller and moved until it lies inside the picture: no black bars
+        inside=None,  # True: the crop is made smaller and moved until it lies inside: no black bars
     ):  # PersonDataset
         "The same persons at another size, margin or padding, inside their pictures, or without labels"
         new = copy.copy(self)
         for k, v in dict(size=size, margin=margin, labels=labels, pad=pad, inside=inside).items():
             if v is not None: setattr(new, k, v)
         if not 0 < new.pad < np.inf:
-            raise ValueError(f'pad is {new.pad}; expected the width of the window over that of the box, above 0')
+            raise ValueError(f'pad is {new.pad}; '
+                             'expected the width of the window over that of the box, above 0')
         if new.labels and not new.skeleton:
             raise ValueError('labels=True, but these persons have no keypoints')
         if new.inside and new.sizes is None:

@@ -82,15 +82,17 @@ def to_tensor(
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 # %% ../nbs/11_pictures.ipynb #129794fa
-ENDINGS = set('.jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm .jp2 .tga .avif'.split())
+_ENDINGS = 'jpg jpeg jpe jfif png webp bmp gif tif tiff ppm pgm pbm pnm jp2 tga avif'
+ENDINGS = {f'.{e}' for e in _ENDINGS.split()}
 
 def list_pictures(
     folder,  # path, looked through with all folders below
 ):  # sorted list of paths
     "The pictures of a folder, by the ending of their names; hidden files and folders are passed over"
     folder = Path(folder)
+    hidden = lambda f: any(p.startswith('.') for p in f.relative_to(folder).parts)
     seen = (f for f in folder.rglob('*') if f.suffix.lower() in ENDINGS)
-    return sorted(f for f in seen if f.is_file() and not any(p.startswith('.') for p in f.relative_to(folder).parts))
+    return sorted(f for f in seen if f.is_file() and not hidden(f))
 
 def name_first(
     bad,  # {file: sentence that names it}, not empty

@@ -6,7 +6,9 @@
 __all__ = ['show_picture', 'show_puzzle', 'show_heatmaps', 'show_pose', 'show_curves']
 
 # %% ../nbs/90_plots.ipynb #2f78119d
-import numpy as np, torch, matplotlib.pyplot as plt
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
 
 # %% ../nbs/90_plots.ipynb #afa3c3bd
 def show_picture(
@@ -27,17 +29,17 @@ def show_puzzle(
     image, # (3, S, S) the puzzle
     centres, # (n*n, 2) true centre of each patch, in pixels
     mask=None, # (n*n,) 0: outside the picture, not drawn
-    peaks=None, # (n*n, 2) predicted centres: a line from truth to prediction, green where right, red where wrong
+    peaks=None, # (n*n, 2) predicted centres: a line from the true one, green where right, red where wrong
     eps=None, # right means closer than this, in pixels; None: half a patch, S/(2n)
     ax=None # matplotlib axis
 ): # the axis
     "A puzzle with the number of each patch at its centre, and the predicted peaks"
     ax, n = show_picture(image, ax), round(len(centres)**.5)
     eps = image.shape[-1]/(2*n) if eps is None else eps
-    centres = centres.detach().cpu()
+    centres, disc = centres.detach().cpu(), dict(boxstyle='circle,pad=.15', fc='#0008', ec='none')
     for i, (x, y) in enumerate(centres.tolist()):
         if mask is not None and not mask[i]: continue
-        ax.text(x, y, i, color='w', ha='center', va='center', fontsize=7, bbox=dict(boxstyle='circle,pad=.15', fc='#0008', ec='none'))
+        ax.text(x, y, i, color='w', ha='center', va='center', fontsize=7, bbox=disc)
         if peaks is not None:
             px, py = peaks[i].tolist()
             colour = 'lime' if np.hypot(px-x, py-y) < eps else 'red'
@@ -51,10 +53,12 @@ def show_heatmaps(
 ): # the figure
     "All heatmaps of one picture side by side, on one scale"
     k = len(heatmaps)
-    fig, axs = plt.subplots(-(-k//columns), min(k, columns), figsize=(1.6*min(k, columns), 1.8*-(-k//columns)), squeeze=False)
+    rows, columns = -(-k//columns), min(k, columns)
+    fig, axs = plt.subplots(rows, columns, figsize=(1.6*columns, 1.8*rows), squeeze=False)
     for ax in axs.flat: ax.axis('off')
     for i, (ax, m) in enumerate(zip(axs.flat, heatmaps)):
-        ax.imshow(m.detach().float().cpu(), vmin=0, vmax=1); ax.set_title(titles[i] if titles else i, fontsize=8)
+        ax.imshow(m.detach().float().cpu(), vmin=0, vmax=1)
+        ax.set_title(titles[i] if titles else i, fontsize=8)
     return fig
 
 def show_pose(
@@ -67,11 +71,13 @@ def show_pose(
 ): # the axis
     "A pose: left limbs orange, right limbs blue, the others green"
     ax, points = show_picture(image, ax, title), torch.as_tensor(points).detach().cpu().numpy()
-    side = lambda i: 'left' in skeleton.names[i] and '#ff9f1c' or 'right' in skeleton.names[i] and '#2ec4f0' or '#7bd389'
+    left, right, middle = '#ff9f1c', '#2ec4f0', '#7bd389'
+    side = [left if 'left' in name else right if 'right' in name else middle for name in skeleton.names]
     for a, b in skeleton.limbs:
-        if visible[a] and visible[b]: ax.plot(*points[[a, b]].T, color=side(a) if side(a) == side(b) else '#7bd389', lw=1.8)
+        colour = side[a] if side[a] == side[b] else middle
+        if visible[a] and visible[b]: ax.plot(*points[[a, b]].T, color=colour, lw=1.8)
     for i, (p, v) in enumerate(zip(points, visible)):
-        if v: ax.plot(*p, 'o', ms=3, color=side(i), mec='k', mew=.4)
+        if v: ax.plot(*p, 'o', ms=3, color=side[i], mec='k', mew=.4)
     return ax
 
 def show_curves(

@@ -22,7 +22,7 @@ from .learner import fit_stage, heatmap_learner, step_loaders
 from .models import normalise, replace_head
 from .plots import show_picture, show_puzzle
 from .processes import join_processes, processes
-from .runs import Run
+from .runs import Run, Stopped
 
 # %% ../nbs/43_pretrain.ipynb #98bc00e4
 def jigsaw_precision(
@@ -34,7 +34,8 @@ def jigsaw_precision(
     check_points(points)
     check_points(centres, 'centres')
     if points.shape != centres.shape:
-        raise ValueError(f'points has shape {tuple(points.shape)}; expected that of centres, {tuple(centres.shape)}')
+        raise ValueError(f'points has shape {tuple(points.shape)}; expected that of centres, '
+                         f'{tuple(centres.shape)}')
     return ((points - centres).norm(dim=-1) < eps).all(1).float().mean().item()
 
 class JigsawPrecision(Metric):
@@ -125,16 +126,17 @@ class Collapse(Callback):
         fell = self.best > 2.5*self.chance and row['patches'] < 1.25*self.chance
         self.best = max(self.best, row['patches'])
         if fell:
-            raise ValueError(f'the network has collapsed at epoch {self.epoch}: {row["patches"]:.1%} of the patches, chance is '
+            raise Stopped(f'the network has collapsed at epoch {self.epoch}: {row["patches"]:.1%} of the '
+                             'patches, chance is '
                              f'{self.chance:.1%}, and {self.best:.1%} were found before (learning rate '
                              f'{self.opt.hypers[-1]["lr"]:.3g}, validation loss {row["valid_loss"]:.3g}); '
                              'best.pt and last.pt are from before; a lower rate usually helps')
 
 def pretrain(
-    train, valid,  # PersonDatasets with square crops, such as `image_folder` makes; labels are never looked at
+    train, valid,  # PersonDatasets with square crops, as from `image_folder`; labels are never looked at
     model,  # network; its head is replaced to fit each stage
     stages,  # list of `Stage`, such as `PAPER` or `curriculum(...)`
-    out=None,  # folder for last.pt, best.pt (of the last stage), best-n2.pt, ... (of each), history.csv; None: none
+    out=None,  # folder for last.pt, best.pt (of the last stage), best-n2.pt, ..., history.csv; None: none
     recipe=None,  # plain dict to keep in the checkpoints; the stages are added
     resume=False,  # True: go on from out/last.pt
     seed=0,  # of everything random
@@ -142,7 +144,7 @@ def pretrain(
     overwrite=False,  # True: a run that is in `out` already is replaced
     **kwargs,  # see `pretrain_learner`: colour, bf16, workers, device
 ):  # list of rows, one an epoch; the model is trained in place
-    "Pretrain by stages (paper, section 3.4, is one stage); under torchrun with all its processes, of which the first writes"
+    "Pretrain by stages (paper, section 3.4, is one stage); under torchrun with all its processes"
     kwargs['device'] = join_processes(kwargs.get('device'))
     rank, count = processes()
     _check_stages(train, valid, stages, count)
@@ -167,8 +169,10 @@ def pretrain(
 def _said(stage, end):
     "How a stage ended"
     chance = 1/stage.n**2
-    stuck = (f'; still at chance ({chance:.1%}): more puzzles, smaller pictures or gentler augmentation are needed'
-             if end['patches'] < 1.5*chance else '')
+    stuck = ''
+    if end['patches'] < 1.5*chance:
+        stuck = (f'; still at chance ({chance:.1%}): more puzzles, smaller pictures or gentler augmentation '
+                 'are needed')
     return (f"N = {stage.n}: {end['patches']:.1%} of the patches, {end['solved']:.1%} of the puzzles "
             f"after {end['seen']:,} puzzles{stuck}")
 
@@ -187,7 +191,8 @@ def _check_stages(train, valid, stages, count):
 def _run_stage(train, valid, model, stage, i, run, first, start, seed, kwargs):
     "One stage of `pretrain`"
     batch = stage.batch//processes()[1]
-    learn = pretrain_learner(train, valid, model, stage.n, stage.size, stage.strength, batch=batch, seed=seed, **kwargs)
+    learn = pretrain_learner(train, valid, model, stage.n, stage.size, stage.strength, batch=batch, seed=seed,
+                             **kwargs)
     learn.add_cb(Collapse(stage.n, max([r['patches'] for r in run.rows if r['stage'] == i], default=0.)))
     best = ['best.pt', f'best-n{stage.n}.pt']
     fit_stage(learn, stage, run, i, start, first, seed, extra=dict(n=stage.n), best=best)
@@ -200,8 +205,8 @@ def solve(
     size,  # side of the puzzles in pixels, as in training
     seed=0,  # of the shuffles
     ids=None,  # (B,) number of each picture, which with the seed fixes its shuffle; None: 0, 1, 2 ...
-):  # puzzles (B, 3 or 6, size, size), centres and believed points (B, n*n, 2), heatmaps (B, n*n, size/4, size/4)
-    "Shuffle pictures and let a network, in evaluation mode from now on, say where each patch went; all on the CPU"
+):  # puzzles (B, 3 or 6, size, size), centres and points (B, n*n, 2), heatmaps (B, n*n, size/4, size/4)
+    "Shuffle pictures and let a network, from now on in evaluation mode, say where each patch went"
     k = model.final_layer.out_channels
     if math.isqrt(k)**2 != k: raise ValueError(f'the model has {k} outputs; expected n*n, from pretraining')
     step = JigsawBatch(math.isqrt(k), size, False, original=model.config['in_channels'] == 6, seed=seed)

@@ -19,7 +19,8 @@ from torch.nn.parallel import DistributedDataParallel
 # %% ../nbs/40_processes.ipynb #de081d57
 def processes(): # rank, count
     "Number of this process, and how many train together"
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+    together = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
 
 def meet():
     "All processes wait for each other"

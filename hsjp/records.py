@@ -28,7 +28,7 @@ def read_json(
 
 def read_coco(
     path,  # of a json
-    needs=('images', 'annotations', 'categories'),  # lists that must be there; an image list needs the first alone
+    needs=('images', 'annotations', 'categories'),  # lists it must have; an image list needs the first alone
 ):  # dict of lists of dicts
     "The lists of a COCO-format json; a ValueError names the one that is missing"
     data = read_json(path)
@@ -76,7 +76,8 @@ def _keypoints(a, where):
     points = np.array([_number(v) for v in values]).reshape(-1, 3)
     points[~(points[:, 2] > 0)] = 0             # not labelled: whatever x and y say
     if not np.isfinite(points).all():
-        raise ValueError(f'{where}: a labelled keypoint is at {points[~np.isfinite(points).all(1)][0, :2].tolist()}; '
+        xy = points[~np.isfinite(points).all(1)][0, :2].tolist()
+        raise ValueError(f'{where}: a labelled keypoint is at {xy}; '
                          'expected finite numbers, no NaN and no infinity')
     return points
 
@@ -106,7 +107,8 @@ def _choose(categories, persons, name, path):
         counts[a['category_id']] += 1
         posed[a['category_id']] += bool(a.get('keypoints'))
     title = lambda c: str(c.get('name', c['id']))
-    tell = lambda cs: ', '.join(f'{title(c)} ({len(_names(c))} keypoints, {counts[c["id"]]:,} annotations)' for c in cs)
+    size = lambda c: f'{len(_names(c))} keypoints, {counts[c["id"]]:,} annotations'
+    tell = lambda cs: ', '.join(f'{title(c)} ({size(c)})' for c in cs)
     if name is not None:
         chosen = [c for c in categories if title(c) == str(name) or str(c['id']) == str(name)]
         if not chosen:
@@ -119,20 +121,23 @@ def _choose(categories, persons, name, path):
     best = next((g for g in groups.values() if any(title(c) == 'person' for c in g)), None)
     best = best or max(groups.values(), key=lambda g: sum(counts[c['id']] for c in g))
     left = [c for c in able if c not in best]
-    return best, left and f'used: {tell(best)}; left out, because the keypoints differ: {tell(left)}; --category chooses'
+    if not left: return best, None
+    return best, (f'used: {tell(best)}; left out, because the keypoints differ: {tell(left)}; '
+                  '--category chooses')
 
 def _fit_names(names, points, told):
     "As many names as the annotations have keypoints; `told(i)` names annotation i"
-    lengths = Counter(len(p) for p in points if p is not None)
+    posed = {i: p for i, p in enumerate(points) if p is not None}
+    lengths = Counter(map(len, posed.values()))
     if not lengths: return names
     k = len(names) if len(names) in lengths else lengths.most_common(1)[0][0]
-    odd = next((i for i, p in enumerate(points) if p is not None and len(p) != k), None)
-    if odd is not None:
-        raise ValueError(f'{told(odd)}: keypoints has {len(points[odd])} points; expected {k}, as the others have')
-    strange = next((i for i, p in enumerate(points) if k != len(names) and p is not None and (p[:, 2] > 2).any()), None)
-    if strange is not None:
-        raise ValueError(f'{told(strange)}: keypoints has {k} points for {len(names)} names, and a visibility above 2; '
-                         'expected x, y, v for each')
+    for i, p in posed.items():
+        if len(p) != k:
+            raise ValueError(f'{told(i)}: keypoints has {len(p)} points; expected {k}, as the others have')
+    for i, p in posed.items():
+        if k != len(names) and (p[:, 2] > 2).any():
+            raise ValueError(f'{told(i)}: keypoints has {k} points for {len(names)} names, '
+                             'and a visibility above 2; expected x, y, v for each')
     return names[:k] + [f'keypoint_{i+1}' for i in range(len(names), k)]
 
 # %% ../nbs/12_records.ipynb #82ccf13a
@@ -163,12 +168,12 @@ class Records:
         return {image_id: i for i, image_id in enumerate(self.image_ids)}
     def coco(self):  # dict
         "The table as a COCO-format dict again, with the file's own ids"
-        flat = self.keypoints.reshape(len(self), -1).tolist()
+        rows = zip(self.ids, self.image.tolist(), self.category_ids, self.boxes.tolist(), self.area.tolist(),
+                   self.crowd.tolist(), self.keypoints.reshape(len(self), -1).tolist())
         annotations = [
-            dict(id=i, image_id=self.image_ids[im], category_id=c, bbox=box, area=area, iscrowd=int(crowd), keypoints=k,
-                 num_keypoints=sum(v > 0 for v in k[2::3]))
-            for i, im, c, box, area, crowd, k in zip(self.ids, self.image.tolist(), self.category_ids, self.boxes.tolist(),
-                                                     self.area.tolist(), self.crowd.tolist(), flat)]
+            dict(id=i, image_id=self.image_ids[im], category_id=c, bbox=box, area=area, iscrowd=int(crowd),
+                 keypoints=k, num_keypoints=sum(v > 0 for v in k[2::3]))
+            for i, im, c, box, area, crowd, k in rows]
         images = [dict(id=i, file_name=n, width=w, height=h)
                   for i, n, (w, h) in zip(self.image_ids, self.names, self.sizes.tolist())]
         return dict(images=images, annotations=annotations, categories=[self.category])
@@ -185,13 +190,15 @@ def _images(data, path):
         if not isinstance(im.get('id'), (int, float, str)):
             raise ValueError(f'{path}: image {im["file_name"]!r} has no \'id\'')
         entry = im['file_name'].replace('\\', '/'), (_whole(im.get('width')), _whole(im.get('height')))
-        if seen.setdefault(im['id'], entry) != entry:
-            raise ValueError(f'{path}: the image id {im["id"]!r} stands for two pictures, {seen[im["id"]][0]} and {entry[0]}')
+        first = seen.setdefault(im['id'], entry)
+        if first != entry:
+            raise ValueError(f'{path}: the image id {im["id"]!r} stands for two pictures, '
+                             f'{first[0]} and {entry[0]}')
     names, sizes = zip(*seen.values()) if seen else ((), ())
     return list(seen), list(names), np.array(sizes, int).reshape(-1, 2)
 
 def _matched(entries, key, known):
-    "Gives each entry's `key` the type of the known ids, where they differ as 7 and '7' do; yields those that are known"
+    "Yields the entries whose `key` is known, as the known ids have it where types differ, as 7 and '7' do"
     by_text = {str(k): k for k in known}
     for entry in entries:
         value = entry.get(key)
@@ -201,7 +208,7 @@ def _matched(entries, key, known):
 def read_records(
     path,  # of a COCO-format json: persons, animals, hands, faces, with or without keypoints
     category=None,  # name or id of the category to use; None: see above
-    flip_pairs=None,  # pairs of keypoint numbers, from 0, that swap in a mirrored picture; None: by their names
+    flip_pairs=None,  # pairs of keypoint numbers, from 0, that swap in a mirrored picture; None: by name
     images_only=False,  # True: an image list without annotations will do
 ):  # Records
     "Read and check a COCO-format json; a ValueError names file and record"
@@ -241,17 +248,18 @@ def read_records(
     keep = [i for i, b in enumerate(boxes) if b]
     left['without box or keypoints'] = len(here) - len(keep)
     if any(flat[i] for i in keep):
-        notes.append(f'{sum(flat[i] for i in keep):,} boxes were missing or flat: the boxes around the keypoints are used')
+        notes.append(f'{sum(flat[i] for i in keep):,} boxes were missing or flat: '
+                     'the boxes around the keypoints are used')
     table = np.array([boxes[i] for i in keep], float).reshape(-1, 4)
     area = np.array([_area(here[i]) for i in keep], float)
     if np.isnan(area).any():
         notes.append(f'{np.isnan(area).sum():,} areas were missing or 0: 0.52 x box area is used')
     area = np.where(np.isnan(area), .52*table[:, 2]*table[:, 3], area)
-    k = len(keypoint_names)
-    none = np.zeros((k, 3))
+    none = np.zeros((len(keypoint_names), 3))
+    keypoints = np.array([none if points[i] is None else points[i] for i in keep], float)
     return Records(str(path), image_ids, names, sizes, chosen[0], skeleton,
                    np.array([rows[here[i]['image_id']] for i in keep], int),
                    [here[i].get('id', i) for i in keep], [here[i]['category_id'] for i in keep], table, area,
-                   np.array([none if points[i] is None else points[i] for i in keep], float).reshape(len(keep), k, 3),
+                   keypoints.reshape(len(keep), *none.shape),
                    np.array([bool(here[i].get('iscrowd')) for i in keep], bool), notes,
                    {reason: n for reason, n in left.items() if n})

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import torch
 
 # %% ../nbs/10_skeleton.ipynb #dc6663b7
-_SIDES = re.compile(r'left|(?<![a-z])l(?![a-z])', re.I), re.compile(r'(?<=[a-z0-9])L(?![a-z])|(?<![A-Za-z])[Ll](?=[A-Z])')
+_SIDES = (re.compile(r'left|(?<![a-z])l(?![a-z])', re.I),
+          re.compile(r'(?<=[a-z0-9])L(?![a-z])|(?<![A-Za-z])[Ll](?=[A-Z])'))
 _OTHER = {'left': 'right', 'Left': 'Right', 'LEFT': 'RIGHT', 'l': 'r', 'L': 'R'}
 
 def mirror_pairs(
@@ -25,7 +26,8 @@ def mirror_pairs(
         sides = (m for pattern in _SIDES for m in pattern.finditer(name) if m[0] in _OTHER)
         mirrored = (where.get(name[:m.start()] + _OTHER[m[0]] + name[m.end():]) for m in sides)
         partner = next((j for j in mirrored if j is not None), None)
-        if partner is not None: pairs.append((i, partner))
+        taken = {k for pair in pairs for k in pair}
+        if partner is not None and not {i, partner} & taken: pairs.append((i, partner))
     return pairs
 
 # %% ../nbs/10_skeleton.ipynb #633b0c23
@@ -41,12 +43,16 @@ class Skeleton:
     def __post_init__(self):
         if self.pairs is None: self.pairs = mirror_pairs(self.names)
         if self.sigmas is None:
-            warnings.warn(f'no OKS sigmas known for {self.names[:3]}...; 0.07 is used for every keypoint', stacklevel=3)
+            warnings.warn(f'no OKS sigmas known for {self.names[:3]}...; 0.07 is used for every '
+                          'keypoint', stacklevel=3)
             self.sigmas = [.07]*len(self.names)
+        if not isinstance(self.sigmas, (list, tuple)) or not all(map(_is_sigma, self.sigmas)):
+            raise ValueError(f'sigmas is {str(self.sigmas)[:80]}; expected a list of numbers above 0')
         k = len(self.names)
         if len(self.sigmas) != k:
             raise ValueError(f'sigmas has {len(self.sigmas)} values; expected one for each of the {k} names')
-        numbers = dict(limbs=sum(map(list, self.limbs), []), pairs=sum(map(list, self.pairs), []), upper=self.upper or [])
+        flat = lambda pairs: [i for pair in pairs for i in pair]
+        numbers = dict(limbs=flat(self.limbs), pairs=flat(self.pairs), upper=self.upper or [])
         for what, those in numbers.items():
             wrong = next((i for i in those if not 0 <= i < k), None)
             if wrong is not None:
@@ -63,19 +69,23 @@ class Skeleton:
     @classmethod
     def from_category(cls,
         category,  # a COCO category: a dict with 'keypoints' and, perhaps, 'skeleton', 'sigmas', 'flip_pairs'
-        flip_pairs=None,  # pairs of keypoint numbers, from 0, or of names; None: the category's, else found by name
+        flip_pairs=None,  # pairs of keypoint numbers, from 0, or of names; None: the category's, else by name
     ):
-        "The skeleton of a COCO category; `notes` says which limbs could not be drawn, and where nothing swaps"
+        "The skeleton of a COCO category; `notes` says which limbs are not drawn, and where nothing swaps"
         names = [str(n) for n in category.get('keypoints') or []]
         flip_pairs = category.get('flip_pairs') if flip_pairs is None else flip_pairs
         if names == COCO.names and flip_pairs is None: return COCO
         limbs, notes = _limbs(category.get('skeleton'), names)
         sigmas = category.get('sigmas') or (None if names else [])
-        out = cls(names, limbs, _stated(flip_pairs, names), sigmas, COCO.upper if names == COCO.names else None, notes)
+        upper = COCO.upper if names == COCO.names else None
+        out = cls(names, limbs, _stated(flip_pairs, names), sigmas, upper, notes)
         if len(names) > 1 and not out.pairs:
-            notes.append(f'no mirror pairs among the keypoints {", ".join(names[:3])} ...: pictures are not mirrored in training '
+            notes.append(f'no mirror pairs among the keypoints {", ".join(names[:3])} ...: pictures are not '
+                         'mirrored in training '
                          'and not flip-tested; "flip_pairs" in the category or --flip-pairs says which swap')
         return out
+
+def _is_sigma(value): return isinstance(value, (int, float)) and 0 < value < 10
 
 def _numbers(pair, names):
     "A pair as two keypoint numbers, from numbers or names; None where it is neither"
@@ -84,7 +94,7 @@ def _numbers(pair, names):
     return pair if all(isinstance(p, int) and not isinstance(p, bool) for p in pair) else None
 
 def _limbs(skeleton, names):
-    "Limbs that can be drawn, from 0, and a note about the others; COCO counts from 1, some from 0, some use names"
+    "Limbs that can be drawn, from 0, and a note about the others; COCO counts from 1, some from 0"
     given = skeleton if isinstance(skeleton, list) else []
     named = [isinstance(s, (list, tuple)) and any(p in names for p in s) for s in given]
     pairs = [_numbers(s, names) for s in given]
@@ -92,20 +102,25 @@ def _limbs(skeleton, names):
     limbs = [tuple(i - first*(not n) for i in p) for p, n in zip(pairs, named) if p]
     good = [limb for limb in limbs if all(0 <= i < len(names) for i in limb)]
     left = len(given) - len(good)
-    return good, [f'{left} of {len(given)} limbs in "skeleton" name no keypoint and are not drawn'] if left else []
+    note = f'{left} of {len(given)} limbs in "skeleton" name no keypoint and are not drawn'
+    return good, [note] if left else []
 
 def _stated(flip_pairs, names):
     "Pairs that a category or a user states, or None"
     if flip_pairs is None: return None
+    if not isinstance(flip_pairs, (list, tuple)):
+        raise ValueError(f'flip_pairs is {str(flip_pairs)[:80]}; expected a list of pairs')
     pairs = [_numbers(p, names) for p in flip_pairs]
     if None in pairs:
-        raise ValueError(f'flip_pairs has {flip_pairs[pairs.index(None)]!r}; expected two keypoint numbers from 0, or two names')
+        raise ValueError(f'flip_pairs has {flip_pairs[pairs.index(None)]!r}; expected two keypoint numbers '
+                         'from 0, or two names')
     return [tuple(p) for p in pairs]
 
 COCO = Skeleton(
-    names='''nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist
-             right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle'''.split(),
-    limbs=[(15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
-           (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)],
-    sigmas=[.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089],
+    names='''nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow
+             left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle'''.split(),
+    limbs=[(15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9),
+           (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)],
+    sigmas=[.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062,
+            .107, .107, .087, .087, .089, .089],
     upper=list(range(11)))

@@ -191,13 +191,15 @@ def _move(state, target, fresh):
     return moved, skipped
 
 def _check_found(moved, target, fresh, name, kind):
-    "Fewer than half of the tensors is an accident"
-    wanted = sum(not k.startswith(fresh) for k in target)
+    "Fewer than half of the tensors, of the trunk too, is an accident"
+    wanted = [k for k in target if not k.startswith(fresh) and not k.endswith('num_batches_tracked')]
+    trunk = [k for k in wanted if not k.startswith(('final_layer.', 'deconv_layers.', 'lateral_layers.'))]
+    found, of_trunk = (sum(k in moved for k in keys) for keys in (wanted, trunk))
     if not any(v.ndim == 4 for v in moved.values()):
         raise ValueError(f'{name} has no convolution that fits this {kind}, '
                          'expected weights of the same kind of network')
-    if 2*len(moved) < wanted:
-        raise ValueError(f'{name} has only {len(moved)} of the {wanted} tensors that this {kind} needs, '
+    if 2*found < len(wanted) and 2*of_trunk < len(trunk):
+        raise ValueError(f'{name} has only {found} of the {len(wanted)} tensors that this {kind} needs, '
                          'expected at least half: weights of the same kind of network')
     check_finite(moved, name)
 
@@ -233,7 +235,7 @@ def load_weights(
     if head and task and model.task and task != model.task:
         raise ValueError(f'head is True, but the source is a {task} network and the model a {model.task} '
                          'network: expected the same task')
-    fresh = ('final_layer.',)*(not head) + ('deconv_layers.',)*trunk_only
+    fresh = ('final_layer.',)*(not head) + ('deconv_layers.', 'lateral_layers.')*trunk_only
     target = model.state_dict()
     moved, skipped = _move(state, target, fresh)
     _check_found(moved, target, fresh, source if file else 'source', model.config['name'])

@@ -1,5 +1,6 @@
 "Small tensors on few cores: one thread is fastest"
-import matplotlib, torch
+import matplotlib
+import torch
 
 matplotlib.use('Agg')
 torch.set_num_threads(1)

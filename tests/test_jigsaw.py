@@ -1,14 +1,26 @@
 "Properties of the puzzle over all n, sizes and dtypes"
 import math
-import pytest, torch
-from hypothesis import given, settings, strategies as st
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import chisquare
-from hsjp.jigsaw import durstenfeld, patch_centres, puzzle_size, reassemble, shuffle_patches, unshuffle_patches
+
+from hsjp.jigsaw import (
+    durstenfeld,
+    patch_centres,
+    puzzle_size,
+    reassemble,
+    shuffle_patches,
+    unshuffle_patches,
+)
 
 DTYPES = torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64
 
 @settings(max_examples=60, deadline=None)
-@given(n=st.integers(1, 16), patch=st.integers(1, 5), batch=st.integers(1, 3), channels=st.integers(1, 6), dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
+@given(n=st.integers(1, 16), patch=st.integers(1, 5), batch=st.integers(1, 3), channels=st.integers(1, 6),
+       dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
 def test_unshuffle_undoes_shuffle(n, patch, batch, channels, dtype, seed):
     g = torch.Generator().manual_seed(seed)
     x = torch.randint(0, 255, (batch, channels, n*patch, n*patch), generator=g).to(dtype)
@@ -23,8 +35,8 @@ def test_unshuffle_undoes_shuffle(n, patch, batch, channels, dtype, seed):
 
 @pytest.mark.parametrize('items', (2, 3, 4, 5))
 def test_every_permutation_is_equally_likely(items):
-    draws = 400*math.factorial(items)
-    perms, counts = durstenfeld(draws, items, torch.Generator().manual_seed(items)).unique(dim=0, return_counts=True)
+    slots = durstenfeld(400*math.factorial(items), items, torch.Generator().manual_seed(items))
+    perms, counts = slots.unique(dim=0, return_counts=True)
     assert len(perms) == math.factorial(items) and chisquare(counts.numpy()).pvalue > .001
 
 @pytest.mark.parametrize('size,n', [(224, 6), (224, 3), (96, 7)])

@@ -89,7 +89,7 @@ def test_simple_baseline_is_torchvisions(depth):
     with torch.no_grad(): assert torch.equal(ours.features(x), ours.deconv_layers(trunk(x)))
 
 def test_caffe_bottlenecks():
-    "Caffe's: stride on the first 1x1; the same names and shapes, another network; kept in config only where true"
+    "Stride on the first 1x1: the same names and shapes, another network; in config only where true"
     theirs, ours = stir(torchvision.models.resnet50()).eval(), simple_baseline(5, 50, caffe=True).eval()
     for layer in (theirs.layer2, theirs.layer3, theirs.layer4):
         layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)

@@ -1,9 +1,14 @@
 "What a run remembers, and that two processes train one network"
-import os, subprocess, sys
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
-import pytest, torch
+
+import pytest
+import torch
 from fastai.callback.core import Callback
+
 from hsjp.heatmap import sigma_bound
 from hsjp.models import hrnet, simple_baseline
 from hsjp.people import mannequins
@@ -11,18 +16,21 @@ from hsjp.pretrain import PAPER, Stage, curriculum, jigsaw_precision, pretrain, 
 from hsjp.runs import Journal, Run
 from hsjp.weights import load_checkpoint
 
+
 @pytest.fixture
 def few(): return [mannequins(s).subset(range(16)).view(size=(36, 36)) for s in ('train', 'valid')]
 
 def test_the_paper_in_one_stage():
     p, = PAPER
-    assert (p.n, p.size, p.batch, p.epochs, p.strength, p.lr) == (6, 224, 256, 240, 1., 1e-3) and [round(d*240) for d in p.drops] == [190, 220]
+    assert (p.n, p.size, p.batch, p.epochs, p.strength, p.lr) == (6, 224, 256, 240, 1., 1e-3)
+    assert [round(d*240) for d in p.drops] == [190, 220]
 
 def test_learner_follows_the_paper(few):
     learn = pretrain_learner(*few, simple_baseline(9, 18), 3, 32, batch=8)
     learn.create_opt()
     group = learn.opt.opt.param_groups[0]
-    assert isinstance(learn.opt.opt, torch.optim.Adam) and group['betas'] == (.9, .999) and group['eps'] == 1e-8 and group['weight_decay'] == 0
+    assert isinstance(learn.opt.opt, torch.optim.Adam)
+    assert group['betas'] == (.9, .999) and group['eps'] == 1e-8 and group['weight_decay'] == 0
     assert learn.loss_func.sigma < sigma_bound(3, 8) and [m.eps for m in learn.metrics] == [32/6]*2
     assert pretrain_learner(*few, simple_baseline(9, 18), 3, 32, batch=8, eps=3.).metrics[0].eps == 3.
 
@@ -48,7 +56,7 @@ def test_best_is_by_solved_then_patches(few, tmp_path):
     best = max((r['solved'], r['patches']) for r in rows)
     assert load_checkpoint(tmp_path/'best.pt')[1]['best'] == list(best)
     state = torch.load(tmp_path/'last.pt', weights_only=True)
-    state['rows'] = [dict(rows[0], solved=.99)]                # as if the first epoch had been the best, and the run then stopped
+    state['rows'] = [dict(rows[0], solved=.99)]   # as if it had stopped after a first epoch that was the best
     torch.save(state, tmp_path/'last.pt')
     pretrain(*few, hrnet(4, 8), stages, tmp_path, resume=True, log=lambda s: None, bf16=False)
     assert load_checkpoint(tmp_path/'best.pt')[1]['best'] == list(best)
@@ -72,8 +80,9 @@ def test_a_run_stopped_between_two_stages_goes_on(few, tmp_path):
     resumed, again = run(tmp_path/'halved', resume=True)
     drop = lambda rows: [{k: v for k, v in r.items() if k != 'seconds'} for r in rows]
     assert drop(again) == drop(rows)
-    for model in (resumed, run(tmp_path/'halved', resume=True)[0]):          # the second had nothing left to do
-        assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), model.state_dict().values()))
+    for model in (resumed, run(tmp_path/'halved', resume=True)[0]):   # the second had nothing left to do
+        pairs = zip(whole.state_dict().values(), model.state_dict().values())
+        assert all(torch.equal(a, b) for a, b in pairs)
     assert load_checkpoint(tmp_path/'best-n2.pt')[0].final_layer.out_channels == 4
 
 def test_stop_in_the_forward_pass_ends_autocast(few):
@@ -89,17 +98,20 @@ def test_stop_in_the_forward_pass_ends_autocast(few):
 
 @pytest.mark.parametrize('bad,word', [
     (dict(train=[]), 'train has no pictures'), (dict(valid=[]), 'valid has no pictures'),
-    (dict(n=17), 'n is 17'), (dict(epochs=0), 'epochs is 0'), (dict(batch=0), 'batch is 0'), (dict(size=4), 'size is 4')])
+    (dict(n=17), 'n is 17'), (dict(epochs=0), 'epochs is 0'),
+    (dict(batch=0), 'batch is 0'), (dict(size=4), 'size is 4')])
 def test_bad_stages_are_named_before_any_training(bad, word, few):
-    last = dict(n=2, size=32, epochs=1, batch=8) | {k: v for k, v in bad.items() if k not in ('train', 'valid')}
-    with pytest.raises(ValueError, match=word): pretrain(bad.get('train', few[0]), bad.get('valid', few[1]), hrnet(4, 8), [Stage(2, 32, 1000), Stage(**last)])
+    bad = dict(train=few[0], valid=few[1], n=2, size=32, epochs=1, batch=8) | bad
+    train, valid = bad.pop('train'), bad.pop('valid')
+    with pytest.raises(ValueError, match=word):
+        pretrain(train, valid, hrnet(4, 8), [Stage(2, 32, 1000), Stage(**bad)])
 
 def test_a_curriculum_needs_pictures():
     with pytest.raises(ValueError, match='pictures is 0'): curriculum(0)
 
 def test_resume_names_another_network(few, tmp_path):
-    quiet = dict(log=lambda s: None, bf16=False)
-    run = lambda model, resume=True: pretrain(*few, model, [Stage(2, 32, 1, batch=8)], tmp_path, resume=resume, **quiet)
+    stages, quiet = [Stage(2, 32, 1, batch=8)], dict(log=lambda s: None, bf16=False)
+    run = lambda model, resume=True: pretrain(*few, model, stages, tmp_path, resume=resume, **quiet)
     with pytest.raises(FileNotFoundError, match='holds no run'): run(hrnet(4, 8))
     run(hrnet(4, 8), False)
     with pytest.raises(ValueError, match='holds a run already'): run(hrnet(4, 8), False)
@@ -108,7 +120,8 @@ def test_resume_names_another_network(few, tmp_path):
     with pytest.raises(ValueError, match='cannot be read'): run(hrnet(4, 8))
 
 def test_solve_wants_square_outputs(few):
-    with pytest.raises(ValueError, match='has 17 outputs'): solve(hrnet(17, 8), few[0].view(labels=False)[0][0][None], 32)
+    crop = few[0].view(labels=False)[0][0][None]
+    with pytest.raises(ValueError, match='has 17 outputs'): solve(hrnet(17, 8), crop, 32)
 
 @pytest.mark.parametrize('points,centres,word', [
     (torch.full((1, 4, 2), torch.nan), torch.zeros(1, 4, 2), r'points\[0, 0\] is \[nan, nan\]'),
@@ -122,7 +135,7 @@ TWO = '''
 import sys, torch, torch.distributed as dist
 from hsjp.models import simple_baseline
 from hsjp.people import mannequins
-from hsjp.learner import join_processes, processes
+from hsjp.processes import join_processes, processes
 from hsjp.pretrain import Stage, pretrain
 from fastai.callback.core import Callback
 torch.set_num_threads(1)
@@ -139,7 +152,8 @@ class Look(Callback):
 torch.manual_seed(rank)                                        # DDP starts both from the first one's weights
 data = [mannequins(s).subset(range(k)).view(size=(36, 36)) for s, k in (('train', 33), ('valid', 13))]
 look, model = Look(), simple_baseline(4, 18)
-rows = pretrain(*data, model, [Stage(2, 32, 2, .2, 1e-3, 8, 2, .3, ())], sys.argv[1], seed=0, device=device, bf16=False, cbs=[look], log=lambda s: print('LOG', s))
+rows = pretrain(*data, model, [Stage(2, 32, 2, .2, 1e-3, 8, 2, .3, ())], sys.argv[1], seed=0,
+                device=device, bf16=False, cbs=[look], log=lambda s: print('LOG', s))
 
 def everyone(x):
     out = [None]*count
@@ -158,23 +172,29 @@ if rank == 0: print('FINE')
 '''
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.sysconf('SC_PAGE_SIZE')*os.sysconf('SC_PHYS_PAGES') < 14e9, reason='a batch of the paper takes 11 GB of memory')
+@pytest.mark.skipif(os.sysconf('SC_PAGE_SIZE')*os.sysconf('SC_PHYS_PAGES') < 14e9,
+                    reason='a batch of the paper takes 11 GB of memory')
 def test_two_steps_of_the_paper():
-    "256 puzzles of 224 x 224 with 36 heatmaps of 56 x 56 each, at 1e-3: the command's own stage, cut to one epoch of two steps"
+    "256 puzzles, each with 36 heatmaps, at 1e-3: the command's own stage, cut to one epoch of two steps"
     torch.set_num_threads(2); torch.manual_seed(0)
     shapes, rates = [], []
     class Look(Callback):
-        def before_step(self): shapes.append((*self.x.shape, *self.pred.shape)); rates.append(self.opt.hypers[-1]['lr'])
-    pictures = mannequins('train').subset(range(512)).view(size=(224, 224))
-    rows = pretrain(pictures, pictures.subset(range(8)), simple_baseline(36, 18), [replace(PAPER[0], epochs=1)], cbs=[Look()], log=lambda s: None)
+        def before_step(self):
+            shapes.append((*self.x.shape, *self.pred.shape))
+            rates.append(self.opt.hypers[-1]['lr'])
+    train = mannequins('train').subset(range(512)).view(size=(224, 224))
+    model, stages = simple_baseline(36, 18), [replace(PAPER[0], epochs=1)]
+    rows = pretrain(train, train.subset(range(8)), model, stages, cbs=[Look()], log=lambda s: None)
     assert shapes == [(256, 3, 224, 224, 256, 36, 56, 56)]*2 and rates == [1e-3]*2
     assert 0 < rows[0]['train_loss'] < 1 and rows[0]['seen'] == 512
 
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path):
     (tmp_path/'two.py').write_text(TWO)
-    words = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path/'two.py'), str(tmp_path/'out')]
-    run = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1]), OMP_NUM_THREADS='1'))
+    words = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    env = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1]), OMP_NUM_THREADS='1')
+    words += [str(tmp_path/'two.py'), str(tmp_path/'out')]
+    run = subprocess.run(words, capture_output=True, text=True, env=env)
     assert run.returncode == 0 and 'FINE' in run.stdout, run.stdout + run.stderr
     assert run.stdout.count('LOG') == 1 and run.stdout.count('epoch 0') == 1
     assert {p.name for p in (tmp_path/'out').iterdir()} == {'best.pt', 'best-n2.pt', 'last.pt', 'history.csv'}

@@ -1,6 +1,9 @@
 "hsjp solve: drawings and precisions, the same for the same seed, and refusals in a sentence"
-import pandas as pd, pytest, torch
+import pandas as pd
+import pytest
+import torch
 from PIL import Image
+
 from hsjp.cli import main
 from hsjp.jigsaw import reassemble
 from hsjp.models import hrnet
@@ -8,13 +11,15 @@ from hsjp.people import mannequins
 from hsjp.pretrain import solve
 from hsjp.weights import save_checkpoint
 
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     "Checkpoints with random weights, a picture that is not square, and a file that is none"
     folder = tmp_path_factory.mktemp('solve')
     torch.manual_seed(0)
     stages = dict(stages=[dict(n=2, size=32), dict(n=3, size=64)])
-    for name, channels in (('three', 3), ('six', 6)): save_checkpoint(folder/f'{name}.pt', hrnet(9, 8, channels), 'jigsaw', stages)
+    for name, channels in (('three', 3), ('six', 6)):
+        save_checkpoint(folder/f'{name}.pt', hrnet(9, 8, channels), 'jigsaw', stages)
     save_checkpoint(folder/'bare.pt', hrnet(9, 8), 'jigsaw')
     save_checkpoint(folder/'pose.pt', hrnet(9, 8), 'pose')
     Image.open(mannequins('valid').files[0]).convert('RGB').crop((0, 0, 120, 200)).save(folder/'person.png')
@@ -23,13 +28,15 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize('name', ('three', 'six'))
 def test_a_drawing_a_picture_and_a_table(folder, name, tmp_path):
-    words = ['solve', f'{folder}/{name}.pt', f'{folder}/person.png', f'{folder}/person.png', '--seed', '3', '--out']
+    words = ['solve', f'{folder}/{name}.pt', *[f'{folder}/person.png']*2, '--seed', '3', '--out']
     assert main([*words, str(tmp_path/'a')]) == 0 and main([*words, str(tmp_path/'b')]) == 0
     table = pd.read_csv(tmp_path/'a'/'precision.csv')
-    assert list(table.columns) == ['picture', 'n', 'patches', 'solved'] and len(table) == 2 and (table.n == 3).all()
+    assert list(table.columns) == ['picture', 'n', 'patches', 'solved']
+    assert len(table) == 2 and (table.n == 3).all()
     assert table.equals(pd.read_csv(tmp_path/'b'/'precision.csv'))
     drawings = sorted((tmp_path/'a').glob('*.png'))
-    assert [d.name for d in drawings] == ['0000-person.png', '0001-person.png'] and Image.open(drawings[0]).width > 1000
+    assert [d.name for d in drawings] == ['0000-person.png', '0001-person.png']
+    assert Image.open(drawings[0]).width > 1000
 
 def test_a_perfect_network_solves_everything():
     class Oracle(torch.nn.Module):
@@ -40,7 +47,8 @@ def test_a_perfect_network_solves_everything():
             shade = x[:, :1, 2::4, 2::4]
             order = torch.stack([p.unique() for p in shade])
             return (shade == order[:, :, None, None]).float()
-    crop = (torch.arange(9).view(3, 3)*20).repeat_interleave(16, 0).repeat_interleave(16, 1).expand(5, 3, 48, 48).to(torch.uint8)
+    shades = (torch.arange(9).view(3, 3)*20).repeat_interleave(16, 0).repeat_interleave(16, 1)
+    crop = shades.expand(5, 3, 48, 48).to(torch.uint8)
     puzzles, centres, points, heatmaps = solve(Oracle(), crop, 48, seed=7)
     assert torch.equal(reassemble(puzzles, points, 3), crop/255) and len(centres.unique(dim=0)) > 1
 

@@ -1,6 +1,8 @@
 "Write README.md from nbs/index.ipynb: markdown as it is, pictures and tables of shown outputs, no code"
-import base64, re
+import base64
+import re
 from pathlib import Path
+
 import nbformat
 
 ROOT = Path(__file__).parents[1]
