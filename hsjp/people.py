@@ -6,6 +6,7 @@
 __all__ = ['coco_persons', 'coco_pictures', 'image_folder', 'mannequins', 'studio', 'label_share']
 
 # %% ../nbs/14_people.ipynb #8f90813f
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,17 +20,25 @@ from .skeleton import COCO
 from .skeleton import Skeleton as Skeleton
 
 # %% ../nbs/14_people.ipynb #6e76735a
+def _is_file(path):
+    try: return path.is_file()
+    except OSError: return False    # a name that is too long, a folder that may not be read
+
 def _find(names, folder):
-    "The path of each name in the folder, None where there is none"
+    "{name: its path in the folder}, None where there is none; a shortened name that fits two pictures fits none"
     last = {}
     def by_last_name(name):
         if not last:
             for f in list_pictures(folder): last[f.name] = None if f.name in last else f
-        return last.get(Path(name).name)
+        return last.get(name)
     def find(name):
-        safe = not Path(name).is_absolute() and '..' not in Path(name).parts and name[1:2] != ':'
-        return folder/name if safe and (folder/name).is_file() else by_last_name(name)
-    return [find(name) for name in names]
+        parts = Path(name).parts
+        first = max((i + 1 for i, p in enumerate(parts) if p in ('/', '..') or p.endswith(':')), default=0)
+        tails = (folder.joinpath(*parts[k:]) for k in range(first, max(len(parts) - 1, 1)))
+        return next(filter(_is_file, tails), None) or by_last_name(Path(name).name)
+    found = {name: find(name) for name in set(names)}
+    claims = Counter(found.values())
+    return {name: f if claims[f] == 1 or f == folder/name else None for name, f in found.items()}
 
 def _look(file, size, path):
     "A picture's size, and whether it is to be turned upright; `size` is what the json says"
@@ -46,7 +55,8 @@ def _check(records, rows, folder):
     def look(row, file):
         try: return row, (file, *_look(file, records.sizes[row], records.path))
         except (ValueError, OSError) as e: return row, e
-    files = _find([records.names[row] for row in rows], folder)
+    where = _find(records.names, folder)
+    files = [where[records.names[row]] for row in rows]
     for row, file in zip(rows, files):
         if file is None:
             bad[row] = f'{folder/records.names[row]}: no such picture, but {records.path} names it'
@@ -106,7 +116,8 @@ def coco_persons(
     out = PersonDataset([found[r][0] for r in rows], records.boxes[index], records.skeleton,
                         records.keypoints[index, :, :2] + .5, records.keypoints[index, :, 2],
                         [records.image_ids[r] for r in rows], [records.ids[i] for i in index], records,
-                        upright=[found[r][2] for r in rows], sizes=[found[r][1] for r in rows])
+                        upright=[found[r][2] for r in rows], sizes=[found[r][1] for r in rows],
+                        category_ids=[records.category_ids[i] for i in index])
     total = len(index) + sum(left.values())
     out.notes = [f'{len(index):,} persons of {total:,}{_counted(left)}', *records.notes]
     out.skipped = bad

@@ -61,6 +61,7 @@ class PersonDataset:
         pad=1.25,  # window over box; a folder's pictures use 1
         upright=None,  # P bools: turned by the EXIF tag? None: yes
         sizes=None,  # (P, 2) width and height of the pictures in pixels; None: read when they are wanted
+        category_ids=None,  # (P,) ids, as in the file; None: that of the table's first category, or 1
     ):
         p, k = len(files), len(skeleton.names) if skeleton else 0
         self.skeleton, self.table, self.pad = skeleton, table, pad
@@ -71,6 +72,7 @@ class PersonDataset:
         self.points = np.zeros((p, k, 2), np.float32) if points is None else np.asarray(points, np.float32)
         self.visible = np.zeros((p, k), np.float32) if visible is None else np.asarray(visible, np.float32)
         self.image_ids, self.ids = _ids(image_ids, p), _ids(ids, p)
+        self.category_ids = _ids(category_ids or [table.category['id'] if table else 1]*p, p)
         self.size, self.margin, self.labels, self.inside, self.cache = (256, 192), 1., k > 0, False, None
         self.notes, self.skipped = [], {}
     def __len__(self): return len(self.boxes)
@@ -107,7 +109,7 @@ class PersonDataset:
     ):  # PersonDataset
         "Some of the persons"
         new, index = copy.copy(self), np.arange(len(self))[np.asarray(index)]
-        for a in 'picture boxes points visible image_ids ids'.split():
+        for a in 'picture boxes points visible image_ids ids category_ids'.split():
             setattr(new, a, getattr(self, a)[index])
         return new
     @property
