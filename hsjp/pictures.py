@@ -7,6 +7,7 @@ __all__ = ['THIN', 'ENDINGS', 'picture_sizes', 'read_picture', 'to_tensor', 'lis
 
 # %% ../nbs/11_pictures.ipynb #5b24abeb
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,21 @@ def _check_shape(image, file):
     if max(width, height) > THIN*min(width, height):
         raise _broken(file, f'{width} x {height} pixels: one side is over {THIN} times the other')
 
-def _swaps(image):
-    "Does the EXIF tag swap width and height? A damaged tag turns nothing"
-    try: return image.getexif().get(0x0112) in (5, 6, 7, 8)
-    except Exception: return False
+_LAY = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270}    # from upright to as it is stored, by the EXIF tag
+
+def _orientation(image):
+    "The EXIF tag; a damaged one turns nothing"
+    try: return image.getexif().get(0x0112)
+    except Exception: return None
+
+@contextmanager
+def _naming(file):
+    "Errors of a decoder name the file"
+    try: yield
+    except Exception as e:  # as many kinds as there are ways to damage a file
+        raise _broken(file, str(e) if isinstance(e, (OSError, ValueError)) else 'it is damaged') from e
 
 def picture_sizes(
     file,  # path of a picture
@@ -48,7 +60,11 @@ def picture_sizes(
     "Both sizes of a picture, from its header, or an error that names the file"
     with _open(file) as image:
         _check_shape(image, file)
-        return image.size[::-1] if _swaps(image) else image.size, image.size
+        stored, swaps = image.size, _orientation(image) in (5, 6, 7, 8)
+        if swaps and image.format == 'TIFF':
+            with _naming(file): image.load()        # Pillow turns these itself
+            stored = image.size[::-1]
+        return stored[::-1] if swaps else stored, stored
 
 def _grey(image):
     "16-bit, 32-bit and float greys, from the darkest to the brightest value, as 8 bits"
@@ -68,12 +84,12 @@ def read_picture(
     "The first frame of a picture as upright 8-bit RGB; ValueError and FileNotFoundError name the file"
     with _open(file) as image:
         _check_shape(image, file)
-        try:
+        with _naming(file):
+            tiff = _orientation(image) if image.format == 'TIFF' else None      # which Pillow turns itself
             image.load()
             if upright: image = _turn(image)
+            elif tiff in _LAY: image = image.transpose(_LAY[tiff])
             return (_grey(image) if image.mode[0] in 'IF' else image).convert('RGB')
-        except Exception as e:  # as many kinds as there are ways to damage a file
-            raise _broken(file, str(e) if isinstance(e, (OSError, ValueError)) else 'it is damaged') from e
 
 def to_tensor(
     image,  # PIL image, RGB
