@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 # %% ../nbs/11_pictures.ipynb #046f4fa6
 THIN = 200  # a picture whose sides differ by more than this factor shows nobody
@@ -41,10 +41,11 @@ def _check_shape(image, file):
 _LAY = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270}    # from upright to as it is stored, by the EXIF tag
+_STAND = {**_LAY, 6: _LAY[8], 8: _LAY[6]}
 
 def _orientation(image):
-    "The EXIF tag; a damaged one turns nothing"
-    try: return image.getexif().get(0x0112)
+    "The EXIF tag in the header; a damaged one turns nothing"
+    try: return Image.Image.getexif(image).get(0x0112)    # that of a png would decode all of it
     except Exception: return None
 
 @contextmanager
@@ -73,10 +74,6 @@ def _grey(image):
     low, high = values.min(), values.max()
     return Image.fromarray(((values - low)*(255/max(high - low, 1e-12))).round().astype(np.uint8))
 
-def _turn(image):
-    try: return ImageOps.exif_transpose(image)
-    except Exception: return image
-
 def read_picture(
     file,  # path of a picture
     upright=True,  # turned by its EXIF tag; False: as stored
@@ -85,10 +82,10 @@ def read_picture(
     with _open(file) as image:
         _check_shape(image, file)
         with _naming(file):
-            tiff = _orientation(image) if image.format == 'TIFF' else None      # which Pillow turns itself
+            tag, tiff = _orientation(image), image.format == 'TIFF'
             image.load()
-            if upright: image = _turn(image)
-            elif tiff in _LAY: image = image.transpose(_LAY[tiff])
+            if upright and not tiff and tag in _STAND: image = image.transpose(_STAND[tag])
+            if tiff and not upright and tag in _LAY: image = image.transpose(_LAY[tag])     # Pillow has turned it
             return (_grey(image) if image.mode[0] in 'IF' else image).convert('RGB')
 
 def to_tensor(
