@@ -24,17 +24,20 @@ class Detections(PersonDataset):
         pictures,  # PersonDataset: the pictures it saw
         rows,  # P rows (i, x, y, w, h, score): i is a row of `pictures`, the box is in its pixels
         whose,  # name of the detector, for the tables
+        category_ids=None,  # P ids, as in the json of the pictures; None: the first of its categories
     ):
         rows = np.asarray(rows, float).reshape(-1, 6)
-        if not np.isfinite(rows).all():
-            raise ValueError(f'the boxes of {whose} hold NaN or infinity; expected numbers')
-        rows = rows[(rows[:, 3:5] > 0).all(1)]
+        if not np.isfinite(rows).all() or (np.abs(rows[:, 1:5]) > 1e5).any():
+            raise ValueError(f'the boxes of {whose} hold NaN, infinity or numbers beyond any picture; expected pixels')
+        good = (rows[:, 3:5] > 0).all(1)
+        rows = rows[good]
         where = rows[:, 0].astype(int)
         at = pictures.picture[where]
         files = [pictures.pictures[k] for k in at]
         super().__init__(files, rows[:, 1:5], pictures.skeleton, table=pictures.table,
                          image_ids=pictures.image_ids[where], upright=pictures.upright[at],
-                         sizes=None if pictures.sizes is None else pictures.sizes[at])
+                         sizes=None if pictures.sizes is None else pictures.sizes[at],
+                         category_ids=category_ids and [c for c, g in zip(category_ids, good) if g])
         self.scores, self.whose = rows[:, 5], whose
         self.looked = [pictures.image_ids[i] for i in np.unique(pictures.picture, return_index=True)[1]]
         self.size, self.labels = pictures.size, False
@@ -47,10 +50,8 @@ class Detections(PersonDataset):
         return new
     def records(self):  # list of dicts in COCO's results format, as `detections` reads it
         "To keep the boxes: `json.dump` writes it"
-        number = self.table.category['id'] if self.table is not None else 1
-        return [dict(image_id=i, category_id=number, bbox=b, score=s)
-                for i, b, s in zip(self.image_ids.tolist(), self.boxes.round(3).tolist(),
-                                   self.scores.tolist())]
+        columns = (a.tolist() for a in (self.image_ids, self.category_ids, self.boxes.round(3), self.scores))
+        return [dict(image_id=i, category_id=c, bbox=b, score=s) for i, c, b, s in zip(*columns)]
 
 def _detection(d, whose):
     "(x, y, w, h, score) of one entry, or a ValueError that names what is wrong"
@@ -72,19 +73,20 @@ def detections(
     whose = whose or ('detections' if isinstance(found, list) else Path(found).name)
     found = found if isinstance(found, list) else read_json(found)
     where = {str(im): i for i, im in enumerate(pictures.image_ids.tolist())}
-    category = str(pictures.table.category['id'] if pictures.table is not None else 1)
+    ids = {str(i): i for i in ([c['id'] for c in pictures.table.categories] if pictures.table is not None else [1])}
     if not isinstance(found, list):
         raise ValueError(f'{whose} is no list of boxes; expected a json in COCO\'s results format')
     for d in found:
         if not isinstance(d, dict) or not {'image_id', 'category_id'} <= d.keys(): _detection({}, whose)
-    mine = [d for d in found if str(d['image_id']) in where and str(d['category_id']) == category]
+    mine = [d for d in found if str(d['image_id']) in where and str(d['category_id']) in ids]
     rows = [(where[str(d['image_id'])], *_detection(d, whose)) for d in mine]
-    rows = [row for row in rows if not row[5] < min_score]
-    if not rows:
-        raise ValueError(f'{whose} has no box of category {category} in these {len(where)} pictures; '
+    kept = [(row, ids[str(d['category_id'])]) for row, d in zip(rows, mine) if not row[5] < min_score]
+    if not kept:
+        raise ValueError(f'{whose} has no box of category {" or ".join(ids)} in these {len(where)} pictures; '
                          'expected at least one '
                          'with a known image_id')
-    return Detections(pictures, rows, whose)
+    rows, category_ids = zip(*kept)
+    return Detections(pictures, rows, whose, list(category_ids))
 
 def detect(
     pictures,  # PersonDataset: each of its pictures is looked at once

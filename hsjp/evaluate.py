@@ -116,9 +116,8 @@ def coco_results(
     keep = np.arange(len(points))
     if nms < 1: keep = oks_nms(points, person, area, persons.skeleton.sigmas, nms, persons.picture)
     flat = np.concatenate([points - .5, scores[..., None]], -1).reshape(len(points), -1).round(3).tolist()
-    category = 1 if persons.table is None else persons.table.category['id']
-    images = persons.image_ids.tolist()
-    return [dict(image_id=images[i], category_id=category, keypoints=flat[i], score=float(person[i]))
+    categories, images = persons.category_ids.tolist(), persons.image_ids.tolist()
+    return [dict(image_id=images[i], category_id=categories[i], keypoints=flat[i], score=float(person[i]))
             for i in keep]
 
 def _check_predictions(values, whose):

@@ -45,11 +45,14 @@ def read_coco(
     return out
 
 # %% ../nbs/12_records.ipynb #ccdf3d86
+_FAR = 1e5  # pixels: no picture is as wide
+
 def _number(value):
-    "A float, NaN where the value is none"
+    "A float, NaN where the value is none or beyond any picture"
     if isinstance(value, (int, float, str)):
-        try: return float(value)
+        try: number = float(value)
         except (ValueError, OverflowError): return math.nan
+        return number if abs(number) < _FAR else math.nan
     return math.nan
 
 def _box(a, where):
@@ -58,7 +61,7 @@ def _box(a, where):
     if box is None or box == []: return None
     values = [_number(v) for v in box] if isinstance(box, (list, tuple)) else []
     if len(values) != 4 or not all(map(math.isfinite, values)):
-        raise ValueError(f'{where}: bbox is {str(box)[:80]}; expected [x, y, width, height], finite numbers')
+        raise ValueError(f'{where}: bbox is {str(box)[:80]}; expected [x, y, width, height], numbers of pixels')
     return values if values[2] > 0 and values[3] > 0 else None
 
 def _keypoints(a, where):
@@ -67,6 +70,8 @@ def _keypoints(a, where):
     if values is None or values == []: return None
     if not isinstance(values, (list, tuple)):
         raise ValueError(f'{where}: keypoints is {str(values)[:80]}; expected a list')
+    if any(isinstance(v, dict) for v in values):
+        raise ValueError(f'{where}: keypoints is {str(values)[:80]}; expected numbers x, y, v for each keypoint')
     if all(isinstance(v, (list, tuple)) for v in values):
         if any(len(v) != 3 for v in values):
             raise ValueError(f'{where}: keypoints has points that are not [x, y, v]')
@@ -84,8 +89,8 @@ def _keypoints(a, where):
 def _area(a):
     "A positive number, or NaN"
     area = a.get('area')
-    area = _number(area) if isinstance(area, (int, float)) else math.nan
-    return area if 0 < area < math.inf else math.nan
+    real = isinstance(area, (int, float)) and not isinstance(area, bool)
+    return float(area) if real and 0 < area < _FAR**2 else math.nan
 
 # %% ../nbs/12_records.ipynb #8582971a
 def _around(points):
@@ -119,11 +124,11 @@ def _choose(categories, persons, name, path):
     groups = {}
     for c in able: groups.setdefault(tuple(_names(c)), []).append(c)
     best = next((g for g in groups.values() if any(title(c) == 'person' for c in g)), None)
+    if best and not _names(best[0]): best = [c for c in best if title(c) == 'person']   # else 80 kinds of boxes are persons
     best = best or max(groups.values(), key=lambda g: sum(counts[c['id']] for c in g))
     left = [c for c in able if c not in best]
-    if not left: return best, None
-    return best, (f'used: {tell(best)}; left out, because the keypoints differ: {tell(left)}; '
-                  '--category chooses')
+    note = f'used: {tell(best)}; left out: {tell(left)}; --category chooses'
+    return best, note if left else None
 
 def _fit_names(names, points, told):
     "As many names as the annotations have keypoints; `told(i)` names annotation i"
@@ -148,7 +153,7 @@ class Records:
     image_ids:list  # I ids, as in the file
     names:list  # I file names, with forward slashes
     sizes:np.ndarray  # (I, 2) width and height in pixels as the json says, 0 where it does not
-    category:dict  # the first of those used: id, name, ...
+    categories:list  # those used, with the same keypoints: dicts with id, name, ...
     skeleton:Skeleton  # of the categories used; None: they have no keypoints
     image:np.ndarray  # (A,) row of the picture
     ids:list  # A annotation ids, as in the file
@@ -163,6 +168,10 @@ class Records:
     def __len__(self): return len(self.ids)
 
     @property
+    def category(self):  # dict
+        "The first of those used"
+        return self.categories[0]
+    @property
     def rows(self):  # {id of a picture: its row}
         "Where each picture stands"
         return {image_id: i for i, image_id in enumerate(self.image_ids)}
@@ -176,10 +185,12 @@ class Records:
             for i, im, c, box, area, crowd, k in rows]
         images = [dict(id=i, file_name=n, width=w, height=h)
                   for i, n, (w, h) in zip(self.image_ids, self.names, self.sizes.tolist())]
-        return dict(images=images, annotations=annotations, categories=[self.category])
+        return dict(images=images, annotations=annotations, categories=self.categories)
 
 # %% ../nbs/12_records.ipynb #2443bf00
-def _whole(value): return int(value) if isinstance(value, (int, float)) and 0 < value < 1e6 else 0
+def _whole(value):
+    number = _number(value)
+    return int(number) if number > 0 else 0
 
 def _images(data, path):
     "ids, names and sizes of the pictures; a picture that is listed twice counts once"
@@ -236,7 +247,7 @@ def read_records(
     if len(keypoint_names) != len(_names(chosen[0])):
         notes.append(f'{len(_names(chosen[0]))} keypoint names for {len(keypoint_names)} keypoints: '
                      'names were made up or left out')
-    chosen = [{**chosen[0], 'keypoints': keypoint_names}, *chosen[1:]]
+    chosen = [{**c, 'keypoints': keypoint_names} for c in chosen]
     skeleton = None
     if keypoint_names:
         try: skeleton = Skeleton.from_category(chosen[0], flip_pairs)
@@ -257,9 +268,9 @@ def read_records(
     area = np.where(np.isnan(area), .52*table[:, 2]*table[:, 3], area)
     none = np.zeros((len(keypoint_names), 3))
     keypoints = np.array([none if points[i] is None else points[i] for i in keep], float)
-    return Records(str(path), image_ids, names, sizes, chosen[0], skeleton,
+    return Records(str(path), image_ids, names, sizes, chosen, skeleton,
                    np.array([rows[here[i]['image_id']] for i in keep], int),
                    [here[i].get('id', i) for i in keep], [here[i]['category_id'] for i in keep], table, area,
                    keypoints.reshape(len(keep), *none.shape),
-                   np.array([bool(here[i].get('iscrowd')) for i in keep], bool), notes,
+                   np.array([_number(here[i].get('iscrowd')) > 0 for i in keep], bool), notes,
                    {reason: n for reason, n in left.items() if n})
