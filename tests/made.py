@@ -44,11 +44,9 @@ def write(folder, data, pictures=True, name='d.json'):
     for i, im in enumerate(data['images'] if pictures else []):
         file = folder/im['file_name']
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(
-            np.random.default_rng(i).integers(
-                0, 255, (im.get('height', 60), im.get('width', 80), 3), np.uint8
-            )
-        ).save(file)
+        w, h = (int(im.get(k) or d) for k, d in (('width', 80), ('height', 60)))
+        ramp = np.add.outer(np.linspace(0, 120, h), np.linspace(0, 100, w))
+        Image.fromarray(np.stack([ramp, ramp + 30, 220 - ramp - i % 9], -1).astype(np.uint8)).save(file)
     (folder/name).write_text(json.dumps(data))
     return folder/name
 

@@ -346,7 +346,8 @@ def test_left_out_is_counted_by_reason(tmp_path):
         data['categories'].append(dict(id=4, name='other'))
     persons = load(tmp_path, changed(change, pictures=5), labelled=True, min_side=20)
     assert persons.notes[0] == (
-        '5 persons of 10: 1 of unknown categories, 1 in pictures that are not listed, 1 crowds, 1 boxes under 20 px, 1 without labelled keypoints'
+        '5 persons of 10: 1 of unknown categories, 1 in pictures that are not listed, '
+        '1 crowds, 1 boxes under 20 px, 1 without labelled keypoints'
     )
     assert repr(persons).splitlines()[1] == persons.notes[0]
 
