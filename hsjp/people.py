@@ -65,8 +65,7 @@ def _check(records, rows, folder):
         for row, answer in pool.map(lambda rf: look(*rf), there):
             if isinstance(answer, Exception): bad[row] = str(answer)
             else: found[row] = answer
-    bad = {str(folder/records.names[row]): why for row, why in bad.items()}
-    return found, bad, all(f is None for f in files)
+    return found, {str(folder/records.names[row]): why for row, why in bad.items()}
 
 def _folder(pictures, annotations):
     folder = Path(pictures)
@@ -76,8 +75,8 @@ def _folder(pictures, annotations):
 
 def _checked(records, rows, pictures, annotations, skip_bad):
     "`_check`, with a sentence where there are bad pictures that nobody wants skipped"
-    found, bad, none = _check(records, rows, _folder(pictures, annotations))
-    if bad and (none or not skip_bad):
+    found, bad = _check(records, rows, _folder(pictures, annotations))
+    if bad and not (found and skip_bad):
         missing = all('no such picture' in why for why in bad.values())
         raise (FileNotFoundError if missing else ValueError)(name_first(bad, f'pictures of {annotations}'))
     return found, bad

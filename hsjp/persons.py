@@ -42,6 +42,8 @@ def cut(
 ):  # PIL image, black outside the picture
     "Cut a window out of a picture and scale it, antialiased and exact to the half pixel"
     x, y, w, h = window
+    k = int(max(w*h/2e7, 1)**.5)        # a window of many millions of pixels: from a picture that is averaged first
+    if k > 1: image, (x, y, w, h) = image.reduce(k), np.array([x, y, w, h])/k
     left, top = int(np.floor(x)) - 1, int(np.floor(y)) - 1
     area = image.crop((left, top, int(np.ceil(x+w)) + 1, int(np.ceil(y+h)) + 1))
     return area.resize((size[1], size[0]), Image.BILINEAR, box=(x-left, y-top, x-left+w, y-top+h))
@@ -163,11 +165,11 @@ def _distinct(files):
 def _ids(ids, p):
     "Ids as an array of their own type; None: numbered"
     if ids is None: return np.arange(p)
-    array = np.asarray(ids)
-    same = array.shape == (p,) and array.tolist() == list(ids)
-    if not same:
-        array = np.empty(p, object)
-        array[:] = ids
+    simple = all(isinstance(i, (int, float, str, np.generic)) for i in ids)
+    array = np.asarray(ids) if simple else np.empty(p, object)
+    if array.shape == (p,) and array.tolist() == list(ids): return array
+    array = np.empty(p, object)
+    for k, i in enumerate(ids): array[k] = i
     return array
 
 def _to_crop(points, windows, size):
