@@ -442,3 +442,18 @@ def test_a_shape_of_a_header_is_no_bomb(tmp_path):
     (tmp_path/'a.png').write_bytes(data)
     with pytest.raises(ValueError, match='a.png cannot be read as a picture'): picture_sizes(tmp_path/'a.png')
     shutil.rmtree(tmp_path)
+
+@pytest.mark.parametrize('scale', [3, 30, 150])
+def test_a_box_far_larger_than_its_picture(scale, tmp_path):
+    "is cut in little memory, and the picture stands where it should: in the middle"
+    data = coco(1, 1, (400, 400))
+    data['annotations'][0]['bbox'] = [200 - 200*scale, 200 - 200*scale, 400*scale, 400*scale]
+    persons = load(tmp_path, data).view(size=(256, 256), pad=1.)
+    Image.new('RGB', (400, 400), (200,)*3).save(tmp_path/'p0.png')
+    crop = persons[0][0][0].float()
+    assert abs(crop.sum().item()/200 - (256/scale)**2) < .1*(256/scale)**2 + 1
+    rows = torch.arange(256) + .5
+    assert (
+        abs((crop.sum(1) * rows).sum() / crop.sum() - 128) < 1
+        and abs((crop.sum(0) * rows).sum() / crop.sum() - 128) < 1
+    )
