@@ -28,7 +28,8 @@ class Detections(PersonDataset):
     ):
         rows = np.asarray(rows, float).reshape(-1, 6)
         if not np.isfinite(rows).all() or (np.abs(rows[:, 1:5]) > 1e5).any():
-            raise ValueError(f'the boxes of {whose} hold NaN, infinity or numbers beyond any picture; expected pixels')
+            raise ValueError(f'the boxes of {whose} hold NaN, infinity or numbers beyond any picture; '
+                             'expected pixels')
         good = (rows[:, 3:5] > 0).all(1)
         rows = rows[good]
         where = rows[:, 0].astype(int)
@@ -73,7 +74,8 @@ def detections(
     whose = whose or ('detections' if isinstance(found, list) else Path(found).name)
     found = found if isinstance(found, list) else read_json(found)
     where = {str(im): i for i, im in enumerate(pictures.image_ids.tolist())}
-    ids = {str(i): i for i in ([c['id'] for c in pictures.table.categories] if pictures.table is not None else [1])}
+    known = [1] if pictures.table is None else [c['id'] for c in pictures.table.categories]
+    ids = {str(i): i for i in known}
     if not isinstance(found, list):
         raise ValueError(f'{whose} is no list of boxes; expected a json in COCO\'s results format')
     for d in found:

@@ -25,7 +25,7 @@ def _is_file(path):
     except OSError: return False    # a name that is too long, a folder that may not be read
 
 def _find(names, folder):
-    "{name: its path in the folder}, None where there is none; a shortened name that fits two pictures fits none"
+    "{name: its path in the folder}, None where there is none; a shortened name of two pictures fits none"
     last = {}
     def by_last_name(name):
         if not last:

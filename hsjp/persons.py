@@ -42,7 +42,7 @@ def cut(
 ):  # PIL image, black outside the picture
     "Cut a window out of a picture and scale it, antialiased and exact to the half pixel"
     x, y, w, h = window
-    k = int(max(w*h/2e7, 1)**.5)        # a window of many millions of pixels: from a picture that is averaged first
+    k = int(max(w*h/2e7, 1)**.5)  # of a window of many millions of pixels, k x k are averaged first
     if k > 1: image, (x, y, w, h) = image.reduce(k), np.array([x, y, w, h])/k
     left, top = int(np.floor(x)) - 1, int(np.floor(y)) - 1
     area = image.crop((left, top, int(np.ceil(x+w)) + 1, int(np.ceil(y+h)) + 1))
@@ -74,7 +74,7 @@ class PersonDataset:
         self.points = np.zeros((p, k, 2), np.float32) if points is None else np.asarray(points, np.float32)
         self.visible = np.zeros((p, k), np.float32) if visible is None else np.asarray(visible, np.float32)
         self.image_ids, self.ids = _ids(image_ids, p), _ids(ids, p)
-        self.category_ids = _ids(category_ids or [table.category['id'] if table else 1]*p, p)
+        self.category_ids = _ids(category_ids or [table.category['id'] if table is not None else 1]*p, p)
         self.size, self.margin, self.labels, self.inside, self.cache = (256, 192), 1., k > 0, False, None
         self.notes, self.skipped = [], {}
     def __len__(self): return len(self.boxes)

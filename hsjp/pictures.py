@@ -85,7 +85,7 @@ def read_picture(
             tag, tiff = _orientation(image), image.format == 'TIFF'
             image.load()
             if upright and not tiff and tag in _STAND: image = image.transpose(_STAND[tag])
-            if tiff and not upright and tag in _LAY: image = image.transpose(_LAY[tag])     # Pillow has turned it
+            if tiff and not upright and tag in _LAY: image = image.transpose(_LAY[tag])  # Pillow turned it
             return (_grey(image) if image.mode[0] in 'IF' else image).convert('RGB')
 
 def to_tensor(

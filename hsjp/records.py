@@ -61,7 +61,8 @@ def _box(a, where):
     if box is None or box == []: return None
     values = [_number(v) for v in box] if isinstance(box, (list, tuple)) else []
     if len(values) != 4 or not all(map(math.isfinite, values)):
-        raise ValueError(f'{where}: bbox is {str(box)[:80]}; expected [x, y, width, height], numbers of pixels')
+        raise ValueError(f'{where}: bbox is {str(box)[:80]}; expected [x, y, width, height], numbers of '
+                         'pixels')
     return values if values[2] > 0 and values[3] > 0 else None
 
 def _keypoints(a, where):
@@ -71,7 +72,8 @@ def _keypoints(a, where):
     if not isinstance(values, (list, tuple)):
         raise ValueError(f'{where}: keypoints is {str(values)[:80]}; expected a list')
     if any(isinstance(v, dict) for v in values):
-        raise ValueError(f'{where}: keypoints is {str(values)[:80]}; expected numbers x, y, v for each keypoint')
+        raise ValueError(f'{where}: keypoints is {str(values)[:80]}; expected numbers x, y, v for each '
+                         'keypoint')
     if all(isinstance(v, (list, tuple)) for v in values):
         if any(len(v) != 3 for v in values):
             raise ValueError(f'{where}: keypoints has points that are not [x, y, v]')
@@ -124,7 +126,8 @@ def _choose(categories, persons, name, path):
     groups = {}
     for c in able: groups.setdefault(tuple(_names(c)), []).append(c)
     best = next((g for g in groups.values() if any(title(c) == 'person' for c in g)), None)
-    if best and not _names(best[0]): best = [c for c in best if title(c) == 'person']   # else 80 kinds of boxes are persons
+    # of kinds of boxes without keypoints only the persons: else COCO's 80 kinds are all persons
+    if best and not _names(best[0]): best = [c for c in best if title(c) == 'person']
     best = best or max(groups.values(), key=lambda g: sum(counts[c['id']] for c in g))
     left = [c for c in able if c not in best]
     note = f'used: {tell(best)}; left out: {tell(left)}; --category chooses'

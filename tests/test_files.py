@@ -403,7 +403,8 @@ def test_a_spoilt_cache_is_named(spoil, persons, tmp_path):
 def test_an_out_that_cannot_be_written(command, tmp_path, capsys, monkeypatch):
     "One sentence, before a picture is looked at"
     (tmp_path/'file').write_text('mine')
-    monkeypatch.setattr('hsjp.commands.pose_network', lambda path: (None, dict(names=['a'], size=(32, 32))))
+    known = None, dict(names=['a'], size=(32, 32))
+    monkeypatch.setattr('hsjp.commands.known_network', lambda path, a: known)
     words = {'evaluate': ['x.pt'], 'predict': ['x.pt', str(phone(tmp_path/'a.jpg', 1))]}.get(command, [])
     monkeypatch.setattr(
         'hsjp.predict.predict', lambda model, p, *a, **kw: (np.zeros((1, 1, 2)), np.ones((1, 1)))

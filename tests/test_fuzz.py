@@ -15,14 +15,16 @@ from hsjp.people import coco_persons, coco_pictures, image_folder
 from hsjp.pictures import picture_sizes, read_picture
 
 FINE = ValueError, FileNotFoundError, OSError
-ODD = [None, True, False, 0, -1, 1, 2, .5, 1e300, -1e300, 10**400, float('nan'), float('inf'), '', 'x', '7', 'nan', [], {}, [[]],
-       [None], [1, 2, 3], [1, 2, 3, 4], {'a': 1}, [[1, 2], [3, 4]], 'a\0b', '../x', 'é'*300, [float('nan')]*4, ['a', 'b']]
+ODD = [None, True, False, 0, -1, 1, 2, .5, 1e300, -1e300, 10**400, float('nan'), float('inf'), '', 'x', '7',
+       'nan', [], {}, [[]], [None], [1, 2, 3], [1, 2, 3, 4], {'a': 1}, [[1, 2], [3, 4]], 'a\0b', '../x',
+       'é'*300, [float('nan')]*4, ['a', 'b']]
 
 def places(value, at=()):
     "Every place in nested lists and dicts"
     yield at
     if isinstance(value, (list, dict)):
-        for k in (value if isinstance(value, dict) else range(len(value))): yield from places(value[k], (*at, k))
+        for k in (value if isinstance(value, dict) else range(len(value))):
+            yield from places(value[k], (*at, k))
 
 def spoil(data, rng):
     "One to three places of a copy dropped, replaced, doubled, renamed, nested deeper or emptied"
@@ -62,7 +64,8 @@ def read(path, folder):
     except FINE as e: told(e, path, folder)
     else:
         crop = persons.view(size=(16, 16))[0]
-        assert np.isfinite(persons.boxes).all() and np.isfinite(persons.points).all() and crop[0].shape == (3, 16, 16)
+        assert np.isfinite(persons.boxes).all() and np.isfinite(persons.points).all()
+        assert crop[0].shape == (3, 16, 16)
         if persons.skeleton:
             number = coco_ap(persons, perfect(persons)).AP[0]
             assert np.isnan(number) or 0 <= number <= 100
@@ -73,8 +76,11 @@ def fuzz_jsons(tmp_path, n, seed):
     "n spoilt jsons; the one at which it stopped stays in the folder"
     rng, path = random.Random(seed), tmp_path/'d.json'
     valid = [coco(2, 2), coco(1, 1, names=['a']), coco(2, 1)]
-    valid[2]['categories'].append(dict(id=9, name='other', keypoints=NAMES[:2], skeleton=[['nose', 'left_paw']]))
-    for data in valid: data['categories'][0]['flip_pairs'] = [[0, len(data['categories'][0]['keypoints']) - 1]][:len(data) - 2]
+    other = dict(id=9, name='other', keypoints=NAMES[:2], skeleton=[['nose', 'left_paw']])
+    valid[2]['categories'].append(other)
+    for data in valid:
+        first = data['categories'][0]
+        first['flip_pairs'] = [[0, len(first['keypoints']) - 1]][:len(data) - 2]
     valid[1]['categories'][0].pop('flip_pairs')
     write(tmp_path, valid[0])
     for i in range(n):
@@ -89,9 +95,11 @@ def pictures():
     image, files = Image.effect_noise((40, 30), 90).convert('RGB'), {}
     exif = Image.Exif()
     exif[0x0112] = 6
-    for name, mode, kw in [('jpg', 'RGB', dict(exif=exif)), ('png', 'RGB', {}), ('png', 'P', {}), ('png', 'I;16', {}), ('gif', 'P', {}),
-                           ('webp', 'RGB', dict(exif=exif)), ('tif', 'RGB', dict(exif=exif)), ('tif', 'F', {}), ('bmp', 'RGB', {}),
-                           ('tif', 'RGB', dict(compression='tiff_lzw')), ('jpg', 'CMYK', dict(progressive=True)), ('ppm', 'RGB', {}),
+    for name, mode, kw in [('jpg', 'RGB', dict(exif=exif)), ('png', 'RGB', {}), ('png', 'P', {}),
+                           ('png', 'I;16', {}), ('gif', 'P', {}), ('webp', 'RGB', dict(exif=exif)),
+                           ('tif', 'RGB', dict(exif=exif)), ('tif', 'F', {}), ('bmp', 'RGB', {}),
+                           ('tif', 'RGB', dict(compression='tiff_lzw')),
+                           ('jpg', 'CMYK', dict(progressive=True)), ('ppm', 'RGB', {}),
                            ('jp2', 'RGB', {}), ('tga', 'RGBA', {})]:
         buffer = io.BytesIO()
         kind = dict(jpg='JPEG', tif='TIFF', jp2='JPEG2000').get(name, name.upper())
@@ -106,10 +114,13 @@ def spoil_bytes(raw, rng):
     if how == 'flip':
         for _ in range(rng.randint(1, 20)): raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
     elif how == 'head':
-        for _ in range(rng.randint(1, 6)): raw[rng.randrange(min(60, len(raw)))] = rng.choice([0, 1, 127, 255])
+        for _ in range(rng.randint(1, 6)):
+            raw[rng.randrange(min(60, len(raw)))] = rng.choice([0, 1, 127, 255])
     elif how == 'cut': del raw[rng.randrange(len(raw)):]
     elif how == 'double': raw = raw[:rng.randrange(len(raw))]*2
-    elif how == 'header': raw[:8] = rng.choice([b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff\xe0\0\x10JF', b'GIF89a\0\0', b'II*\0\x08\0\0\0'])
+    elif how == 'header':
+        starts = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff\xe0\0\x10JF', b'GIF89a\0\0', b'II*\0\x08\0\0\0'
+        raw[:8] = rng.choice(starts)
     else: raw = bytearray(rng.randrange(8))
     return bytes(raw)
 
@@ -125,7 +136,8 @@ def fuzz_pictures(tmp_path, n, seed):
         except FINE as e: told(e, file)
         try:
             image = read_picture(file)
-            assert image.mode == 'RGB' and (sizes is None or image.size == sizes[0]), f'{name} {i}: {image.size} {sizes}'
+            good = image.mode == 'RGB' and (sizes is None or image.size == sizes[0])
+            assert good, f'{name} {i}: {image.size} {sizes}'
         except FINE as e: told(e, file)
         try: assert len(image_folder(tmp_path)) == 1
         except FINE as e: told(e, file, tmp_path)
@@ -152,7 +164,9 @@ def test_many_spoilt_pictures(seed, tmp_path): fuzz_pictures(tmp_path, 500, seed
 
 def test_a_bad_record_is_named(tmp_path):
     "Of a spoilt annotation the sentence has the id"
-    for what, value in (('bbox', 'x'), ('bbox', [1, 2, float('nan'), 3]), ('keypoints', {}), ('keypoints', [1, 2]), ('keypoints', 5)):
+    faults = (('bbox', 'x'), ('bbox', [1, 2, float('nan'), 3]), ('keypoints', {}), ('keypoints', [1, 2]),
+              ('keypoints', 5))
+    for what, value in faults:
         data = coco()
         data['annotations'][2].update({what: value, 'id': 'number three'})
         with pytest.raises(ValueError, match=f"d.json: annotation 'number three': {what}"):

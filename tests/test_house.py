@@ -41,7 +41,7 @@ def rooms_imported(source, modules):
 def too_wide(lines): return [f'{i}: {len(s)} columns' for i, s in enumerate(lines, 1) if len(s) > COLUMNS]
 
 MODULES = rooms()
-FILES = sorted(p for d in ('tests', 'benchmarks', 'tools') for p in (ROOT/d).glob('*.py'))
+FILES = sorted(p for d in ('tests', 'benchmarks', 'tools', 'tools/mannequins') for p in (ROOT/d).glob('*.py'))
 NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
 
 def test_every_notebook_is_in_the_sidebar():
