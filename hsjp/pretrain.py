@@ -120,17 +120,19 @@ class Collapse(Callback):
     def __init__(self,
         n,  # patches a side
         best=0.,  # patch accuracy before this fit
-    ): self.chance, self.best = 1/n**2, best
+        start=0,  # epochs done before this fit
+    ): self.chance, self.best, self.start = 1/n**2, best, start
     def after_epoch(self):
         row = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
         fell = self.best > 2.5*self.chance and row['patches'] < 1.25*self.chance
         self.best = max(self.best, row['patches'])
         if fell:
-            raise Stopped(f'the network has collapsed at epoch {self.epoch}: {row["patches"]:.1%} of the '
-                             'patches, chance is '
-                             f'{self.chance:.1%}, and {self.best:.1%} were found before (learning rate '
-                             f'{self.opt.hypers[-1]["lr"]:.3g}, validation loss {row["valid_loss"]:.3g}); '
-                             'best.pt and last.pt are from before; a lower rate usually helps')
+            epoch = self.start + self.epoch
+            raise Stopped(f'the network has collapsed at epoch {epoch}: {row["patches"]:.1%} of the patches, '
+                          f'chance is {self.chance:.1%}, and {self.best:.1%} were found before '
+                          f'(learning rate {self.opt.hypers[-1]["lr"]:.3g}, validation loss '
+                          f'{row["valid_loss"]:.3g}); best.pt and last.pt are from before; '
+                          'a lower rate usually helps')
 
 def pretrain(
     train, valid,  # PersonDatasets with square crops, as from `image_folder`; labels are never looked at
@@ -193,7 +195,8 @@ def _run_stage(train, valid, model, stage, i, run, first, start, seed, kwargs):
     batch = stage.batch//processes()[1]
     learn = pretrain_learner(train, valid, model, stage.n, stage.size, stage.strength, batch=batch, seed=seed,
                              **kwargs)
-    learn.add_cb(Collapse(stage.n, max([r['patches'] for r in run.rows if r['stage'] == i], default=0.)))
+    found = max([r['patches'] for r in run.rows if r['stage'] == i], default=0.)
+    learn.add_cb(Collapse(stage.n, found, start))
     best = ['best.pt', f'best-n{stage.n}.pt']
     fit_stage(learn, stage, run, i, start, first, seed, extra=dict(n=stage.n), best=best)
 

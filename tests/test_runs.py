@@ -10,7 +10,7 @@ from hsjp.finetune import FinetuneRecipe, finetune
 from hsjp.models import hrnet
 from hsjp.people import mannequins
 from hsjp.pretrain import Collapse, Stage, pretrain
-from hsjp.runs import Run, check_writable
+from hsjp.runs import Run, check_writable, differences
 from hsjp.skeleton import COCO, Skeleton
 from hsjp.weights import load_checkpoint
 
@@ -24,6 +24,12 @@ class At(Callback):
     def __init__(self, epoch, do): self.at, self.do = epoch, do
     def before_batch(self):
         if self.training and self.epoch == self.at: self.do(self.learn.model)
+
+def as_lists(state):
+    "Tensors as lists, so that two states can be compared value by value"
+    if torch.is_tensor(state): return state.tolist()
+    if isinstance(state, dict): return {k: as_lists(v) for k, v in state.items()}
+    return [as_lists(v) for v in state] if isinstance(state, (list, tuple)) else state
 
 def poison(model): model.conv1.weight.data[0, 0, 0, 0] = math.nan
 
@@ -74,6 +80,8 @@ def test_fine_tuning_goes_on_bit_for_bit(few, tmp_path):
     assert drop(again) == drop(rows) and 'AP (gt boxes)' in rows[-1]
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()))
     assert {'last.pt', 'best.pt', 'history.csv'} <= {p.name for p in (tmp_path/'halved').iterdir()}
+    states = [load_checkpoint(tmp_path/name/'last.pt')[1]['opt'] for name in ('whole', 'halved')]
+    assert differences(*map(as_lists, states)) == []  # the optimiser's too, its rate to the last digit
 
 def test_another_order_of_keypoints_is_refused(few):
     few[1].skeleton = Skeleton(COCO.names[::-1], [], [], COCO.sigmas)
