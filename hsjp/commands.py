@@ -51,7 +51,7 @@ def cmd_pretrain(a):
     first = processes()[0] == 0
     if first: check_writable(a.out)
     check_run(a.out, a.resume, a.overwrite)
-    network(a, 4)
+    model = network(a, PAPER[0].n**2 if a.recipe == 'paper' else 4)    # pretrain gives each stage its head
     min_side = a.min_side if a.min_side is not None else 0 if a.recipe == 'paper' else 32
     train, valid = train_valid(a, False, min_side)
     stages = PAPER
@@ -62,9 +62,9 @@ def cmd_pretrain(a):
         views = (p.view(size=(side, side), labels=False, pad=a.pad) for p in (train, valid))
         train, valid = (crop_cache(p, Path(a.out)/'crops', skip_bad=a.skip_bad) for p in views)
     if first: tell(train, valid, out=a.out)
-    recipe = {**_shaping(a), 'min_side': min_side, 'model': network(a, stages[0].n**2).config}
-    pretrain(train, valid, network(a, stages[0].n**2), stages, a.out, recipe, a.resume, a.seed,
-             overwrite=a.overwrite, workers=a.workers, device=a.device)
+    recipe = {**_shaping(a), 'min_side': min_side, 'model': model.config}
+    pretrain(train, valid, model, stages, a.out, recipe, a.resume, a.seed, overwrite=a.overwrite,
+             workers=a.workers, device=a.device)
     if first: print(f'weights: {Path(a.out)/"best.pt"}')
 
 def _recipe(a):
