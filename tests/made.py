@@ -1,8 +1,9 @@
-"Made-up pictures and COCO-format jsons for the tests of other people's files"
+"Made-up pictures, COCO-format jsons and networks"
 import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from hsjp.evaluate import coco_ap, coco_results
@@ -67,3 +68,11 @@ def each(**values):
                 if v is ...: a.pop(k)
                 else: a[k] = v(a) if callable(v) else v
     return change
+
+def stir(model, seed=0):
+    "Weights and batch-norm statistics that all differ, so that a misplaced tensor is noticed"
+    g = torch.Generator().manual_seed(seed)
+    for n, t in model.state_dict().items():
+        if n.endswith('running_var') or n.endswith('weight') and t.ndim == 1: t.uniform_(.5, 1.5, generator=g)
+        elif t.ndim < 4 and t.is_floating_point(): t.normal_(0, .1, generator=g)
+    return model

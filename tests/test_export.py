@@ -4,23 +4,13 @@ import sys
 
 import pytest
 import torch
+from made import stir
 
 from hsjp.export import export_onnx
 from hsjp.heatmap import decode_heatmaps
 from hsjp.models import hrnet, normalise, simple_baseline
 from hsjp.predict import grid_points
 
-
-@pytest.fixture
-def tiny(): return hrnet(16, width=4)
-
-def stir(model, seed=0):
-    "Weights and batch-norm statistics that all differ, so that a misplaced tensor is noticed"
-    g = torch.Generator().manual_seed(seed)
-    for n, t in model.state_dict().items():
-        if n.endswith('running_var') or n.endswith('weight') and t.ndim == 1: t.uniform_(.5, 1.5, generator=g)
-        elif t.ndim < 4 and t.is_floating_point(): t.normal_(0, .1, generator=g)
-    return model
 
 def check_onnx(model, tmp_path, grids, channels='rgb'):
     "Same heatmaps, and from them the same points"

@@ -6,6 +6,7 @@ import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made import stir
 from torch import nn
 
 from hsjp.models import (
@@ -30,14 +31,6 @@ def sb50(): return simple_baseline(17).eval()
 
 def keys_and_shapes(model):
     return [(k, 'x'.join(map(str, v.shape)) or 'scalar') for k, v in model.state_dict().items()]
-
-def stir(model, seed=0):
-    "Weights and batch-norm statistics that all differ, so that a misplaced tensor is noticed"
-    g = torch.Generator().manual_seed(seed)
-    for n, t in model.state_dict().items():
-        if n.endswith('running_var') or n.endswith('weight') and t.ndim == 1: t.uniform_(.5, 1.5, generator=g)
-        elif t.ndim < 4 and t.is_floating_point(): t.normal_(0, .1, generator=g)
-    return model
 
 # published names and sizes
 

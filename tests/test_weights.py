@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from made import stir
 from torch import nn
 
 from hsjp.export import export_onnx
@@ -22,17 +23,6 @@ from hsjp.predict import predict
 from hsjp.skeleton import Skeleton
 from hsjp.weights import _read, imagenet_weights, load_checkpoint, load_weights, save_checkpoint
 
-
-@pytest.fixture
-def tiny(): return hrnet(16, width=4)
-
-def stir(model, seed=0):
-    "Weights and batch-norm statistics that all differ, so that a misplaced tensor is noticed"
-    g = torch.Generator().manual_seed(seed)
-    for n, t in model.state_dict().items():
-        if n.endswith('running_var') or n.endswith('weight') and t.ndim == 1: t.uniform_(.5, 1.5, generator=g)
-        elif t.ndim < 4 and t.is_floating_point(): t.normal_(0, .1, generator=g)
-    return model
 
 def same(a, b):
     a, b = a.state_dict().values(), b.state_dict().values()
