@@ -44,9 +44,15 @@ def cut(
     x, y, w, h = window
     k = int(max(w*h/2e7, 1)**.5)  # of a window of many millions of pixels, k x k are averaged first
     if k > 1: image, (x, y, w, h) = image.reduce(k), np.array([x, y, w, h])/k
-    left, top = int(np.floor(x)) - 1, int(np.floor(y)) - 1
-    area = image.crop((left, top, int(np.ceil(x+w)) + 1, int(np.ceil(y+h)) + 1))
+    left, right = _reach(x, x+w, image.width)
+    top, bottom = _reach(y, y+h, image.height)
+    area = image.crop((left, top, right, bottom))
     return area.resize((size[1], size[0]), Image.BILINEAR, box=(x-left, y-top, x-left+w, y-top+h))
+
+def _reach(a, b, side):
+    "From a to b with a pixel to spare, but not beyond a picture in which the window lies"
+    first, last = int(np.floor(a)) - 1, int(np.ceil(b)) + 1
+    return first if a < 0 else max(first, 0), last if b > side else min(last, side)
 
 # %% ../nbs/13_persons.ipynb #397b4523
 class PersonDataset:
@@ -151,7 +157,7 @@ class PersonDataset:
         return cut(self.open(i), self.windows_of([i])[0], self.crop_size)
     def __getitem__(self, i):
         i = range(len(self))[int(i)]
-        crop = to_tensor(self.cut(i) if self.cache is None else self.cache.read(self, i))
+        crop = to_tensor(self.cut(i)) if self.cache is None else self.cache.read(self, i)
         if not self.labels: return crop, i
         points = _to_crop(self.points[[i]], self.windows_of([i]), self.crop_size)[0]
         return crop, torch.from_numpy(points).float(), torch.from_numpy(self.visible[i] > 0).float(), i

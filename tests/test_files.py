@@ -16,10 +16,10 @@ from made import ap, coco, load, write
 from PIL import Image
 
 from hsjp.cli import main
-from hsjp.crops import CropStore, crop_cache
+from hsjp.crops import CropStore, crop_cache, hold
 from hsjp.learner import StepLoader
 from hsjp.people import coco_persons, coco_pictures, image_folder
-from hsjp.persons import PersonDataset
+from hsjp.persons import PersonDataset, cut
 from hsjp.pictures import list_pictures, picture_sizes, read_picture
 
 # how each EXIF orientation is stored, so that it shows upright
@@ -413,6 +413,20 @@ def test_an_out_that_cannot_be_written(command, tmp_path, capsys, monkeypatch):
         warnings.simplefilter('ignore')
         assert main([command, *words, '--out', str(tmp_path/'file'/'x')]) == 2
     assert 'cannot be written' in capsys.readouterr().err and (tmp_path/'file').read_text() == 'mine'
+
+def test_held_crops_are_the_crops_and_other_ones_are_cut(persons):
+    held = hold(persons)
+    assert same(held, persons) and same(held.subset([5, 1]), persons.subset([5, 1]))
+    assert held.view(size=(40, 40))[3][0].shape[1:] == held.view(size=(40, 40)).crop_size
+    assert torch.equal(held.view(pad=2.)[3][0], persons.view(pad=2.)[3][0])
+
+def test_a_window_at_the_border_has_no_black_line():
+    white = Image.new('RGB', (40, 30), 'white')
+    for window in ((0, 0, 40, 30), (10.5, 0, 29.5, 30), (0, 3, 20, 27)):
+        assert np.asarray(cut(white, window, (64, 64))).min() == 255
+        assert np.asarray(cut(white, window, (8, 8))).min() == 255
+    beyond = np.asarray(cut(white, (-10, 0, 40, 30), (30, 40)))
+    assert beyond[:, :9].max() == 0 and beyond[:, 12:].min() == 255
 
 # predict: one bad among many
 
