@@ -34,10 +34,11 @@ class StepLoader(DataLoader):
     n_inp = 1
     def __init__(self, dataset,
         step=None, # called with the parts of a batch; gives images in [0, 1], points, mask
+        channels='rgb', # order that the network expects, see `normalise`
         **kwargs # see fastai's DataLoader
     ):
         super().__init__(dataset, **kwargs)
-        self.step = step
+        self.step, self.channels = step, channels
     def _share(self, indices):
         "Those of this process; in training all get equally many, since they step together"
         rank, count = processes()
@@ -51,9 +52,10 @@ class StepLoader(DataLoader):
         return to_detach(b, cpu, gather=False)
     def after_batch(self, b):
         images, points, mask = self.step(*b)
-        return normalise(images).contiguous(memory_format=torch.channels_last), points, mask
+        images = normalise(images, self.channels)
+        return images.contiguous(memory_format=torch.channels_last), points, mask
     def new(self, dataset=None, cls=None, **kwargs):
-        return super().new(dataset, cls, step=self.step, **kwargs)
+        return super().new(dataset, cls, step=self.step, channels=self.channels, **kwargs)
     def show_batch(self,
         b=None, # a batch; None: a new one
         max_n=8, # at most so many pictures
@@ -68,7 +70,7 @@ class StepLoader(DataLoader):
         rows = -(-k//columns)
         fig, axs = plt.subplots(rows, columns, figsize=(2.6*columns, 2.6*h/w*rows), squeeze=False)
         for ax in axs.flat[k:]: ax.remove()
-        self.step.show(denormalise(images[:k]), points, mask, axs.flat[:k], preds)
+        self.step.show(denormalise(images[:k], self.channels), points, mask, axs.flat[:k], preds)
         fig.tight_layout()
     def show_results(self, b, out, max_n=8, **kwargs):
         "Draw the batch with the predictions `out`, as `Learner.show_results` hands them over"
@@ -124,6 +126,8 @@ def heatmap_learner(
 ):  # Learner
     "What the two Learners, for puzzles and for poses, share"
     if bf16 or bf16 is None and bf16_pays(dls.device): cbs = [*cbs, BFloat16()]
+    for loader in dls.loaders: loader.channels = model.channels
+    model.grid = 'half-pixel'
     model = model.to(dls.device, memory_format=torch.channels_last)
     return Learner(dls, model, loss, opt_func=opt_func, metrics=metrics, cbs=list(cbs))
 

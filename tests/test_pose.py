@@ -5,7 +5,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from hsjp.augment import PoseBatch, half_body, inside, move_points, normal_affine, warp
+from hsjp.finetune import pose_learner
+from hsjp.models import normalise, simple_baseline
+from hsjp.people import mannequins
 from hsjp.skeleton import COCO, Skeleton
+from hsjp.weights import load_weights
 
 UPPER = torch.arange(17) < 11
 
@@ -174,3 +178,15 @@ def test_skeleton_of_a_category():
 def test_skeletons_that_cannot_be(given, words):
     fine = dict(names=['a', 'b'], limbs=[], pairs=[], sigmas=[.1, .1])
     with pytest.raises(ValueError, match=words): Skeleton(**{**fine, **given})
+
+def test_a_published_network_that_is_trained_on_sees_its_colours_and_gets_our_grid():
+    people = mannequins('train', True).subset(range(8)).view(size=(64, 64))
+    model = simple_baseline(17, 18)
+    published = {f'module.{k}': v for k, v in simple_baseline(17, 18).state_dict().items()}
+    load_weights(model, published, head=True)
+    assert (model.channels, model.grid) == ('bgr', 'index')
+    learn = pose_learner(people, people, model, batch=8)
+    images, *_ = learn.dls.valid.one_batch()
+    crops = torch.stack([people[i][0] for i in range(8)])/255
+    assert (images.cpu() - normalise(crops, 'bgr')).abs().max() < 1e-5
+    assert (model.channels, model.grid) == ('bgr', 'half-pixel')
