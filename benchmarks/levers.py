@@ -31,7 +31,7 @@ from hsjp.weights import load_weights
 RESULTS = Path(hsjp.__file__).parent/'data'/'results'/'levers.csv'
 PUZZLES = dict(   # puzzles at N = 2, 3; strength
     base=((15_000,), .2), n3=((15_000, 15_000), .2), more=((30_000,), .2), strong=((15_000,), .6))
-RECIPE = FinetuneRecipe(epochs=24, size=(64, 64))
+RECIPE = FinetuneRecipe(24, affine=(20, .2, 0), size=(64, 64))
 
 def whole(few, valid, model, recipe, seed):
     "All layers at one rate"
@@ -96,7 +96,8 @@ def run(a):
             puzzles, strength = PUZZLES[kind]
             torch.manual_seed(a.seed)
             model, out = simple_baseline(4, depth=18), file.with_suffix('')
-            stages, last = curriculum(len(unlabelled), puzzles, strength=strength), out/'last.pt'
+            stages = curriculum(len(unlabelled), puzzles, strength=strength, lr=1e-3, wide=1.)
+            stages, last = [replace(s, flip=0.) for s in stages], out/'last.pt'
             rows = pretrain(unlabelled, unseen, model, stages, out, resume=last.exists(), seed=a.seed)
             torch.save(dict(state_dict=torch.load(last, weights_only=True)['model'], rows=rows), file)
         state = torch.load(file, weights_only=True)

@@ -112,7 +112,8 @@ class JigsawBatch(RandomStep):
         colour=ColourAugment(), # None: none
         affine=(45, .35, .1), # turn in degrees, scale, shift: see `random_affine`
         original=False, # True: the unshuffled picture as three more channels (paper, section 5.3)
-        seed=None # of the stream and of the deck; None: fresh for training, 0 for the deck
+        seed=None, # of the stream and of the deck; None: fresh for training, 0 for the deck
+        flip=0. # share of pictures mirrored before they are cut; the paper mirrors none
     ):
         check_n(n)
         if size < 4*n:
@@ -120,7 +121,7 @@ class JigsawBatch(RandomStep):
                              f'one heatmap pixel a patch, for n = {n}')
         super().__init__(seed if train else seed or 0)
         self.n, self.size, self.train, self.original = n, size, train, original
-        self.colour, self.affine = (colour, affine) if train else (None, (0, 0, 0))
+        self.colour, self.affine, self.flip = (colour, affine, flip) if train else (None, (0, 0, 0), 0.)
     def _slots(self, crops, ids):
         "(B, n*n) int64 on the crops' device"
         if self.train: return durstenfeld(len(crops), self.n**2, self._rng(crops.device), crops.device)
@@ -137,10 +138,13 @@ class JigsawBatch(RandomStep):
         side = crops.shape[-1]//self.n*self.n
         edge = (crops.shape[-1] - side)//2
         canvas = crops[..., edge:edge+side, edge:edge+side]
+        rng = self._rng(crops.device)
+        if self.flip:
+            mirrored = torch.rand(len(crops), 1, 1, 1, generator=rng, device=crops.device) < self.flip
+            canvas = torch.where(mirrored, canvas.flip(-1), canvas)
         slots = self._slots(crops, ids)
         parts, centres = [shuffle_patches(canvas, slots, self.n)], patch_centres(slots, self.n, self.size)
         if self.original: parts.append(canvas)
-        rng = self._rng(crops.device)
         draws = self.colour.draw(len(crops), rng, crops.device) if self.colour else None
         parts = [self.colour.apply(to_float(p), draws) if self.colour else to_float(p) for p in parts]
         size, same = (self.size, self.size), side == self.size

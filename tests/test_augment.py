@@ -117,3 +117,15 @@ def test_without_a_seed_the_global_generator_decides():
 @pytest.mark.parametrize('n', (0, 17, 2.5, True))
 def test_bad_n_is_named(n):
     with pytest.raises(ValueError, match=f'n is {n}; expected .* 1 to 16'): JigsawBatch(n, 96)
+
+def test_a_mirrored_puzzle_is_the_puzzle_of_the_mirrored_picture():
+    crops = torch.randint(0, 256, (8, 3, 48, 48), dtype=torch.uint8)
+    make = lambda flip, crops: JigsawBatch(3, 48, colour=None, affine=(0, 0, 0), seed=5, flip=flip)(crops)
+    puzzle, centres, _ = make(1., crops)
+    slots = (centres/16).floor().long()
+    slots = slots[..., 1]*3 + slots[..., 0]
+    assert torch.equal(puzzle, shuffle_patches(crops.flip(-1), slots, 3)/255)
+    some = [not torch.equal(a, b) for a, b in zip(make(.5, crops)[0], make(0., crops)[0])]
+    assert any(some)
+    fixed = [JigsawBatch(3, 48, False, flip=f)(crops)[0] for f in (0., 1.)]
+    assert torch.equal(*fixed)

@@ -12,7 +12,16 @@ from fastai.callback.core import Callback
 from hsjp.heatmap import sigma_bound
 from hsjp.models import hrnet, simple_baseline
 from hsjp.people import mannequins
-from hsjp.pretrain import PAPER, Stage, curriculum, jigsaw_precision, pretrain, pretrain_learner, solve
+from hsjp.pretrain import (
+    PAPER,
+    NarrowTargets,
+    Stage,
+    curriculum,
+    jigsaw_precision,
+    pretrain,
+    pretrain_learner,
+    solve,
+)
 from hsjp.runs import Journal, Run
 from hsjp.weights import load_checkpoint
 
@@ -105,6 +114,29 @@ def test_bad_stages_are_named_before_any_training(bad, word, few):
     train, valid = bad.pop('train'), bad.pop('valid')
     with pytest.raises(ValueError, match=word):
         pretrain(train, valid, hrnet(4, 8), [Stage(2, 32, 1000), Stage(**bad)])
+
+def test_targets_narrow_over_the_first_half_and_a_resumed_run_goes_on_with_them(few):
+    "In training; validation always has the last width"
+    class Widths(Callback):
+        order = 80
+        def __init__(self): self.train, self.valid = [], []
+        def after_pred(self): (self.train if self.training else self.valid).append(self.loss_func.sigma)
+    def widths(epochs, start):
+        learn, seen = pretrain_learner(*few, hrnet(4, 8), 2, 32, batch=8), Widths()
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(epochs, cbs=[NarrowTargets(1.8, 8, start), seen])
+        return seen.train, set(seen.valid)
+    whole, valid = widths(4, 0)
+    last = .95*sigma_bound(2, 8)
+    assert valid == {last} and whole[0] == pytest.approx(1.8*last) and whole[4:] == [last]*4
+    assert whole == sorted(whole, reverse=True) and whole[2]**2 == pytest.approx(whole[0]*last)
+    assert widths(3, 1)[0] == whole[2:]
+
+def test_the_small_recipe_is_mirrored_and_has_wide_targets_first():
+    stage, other = curriculum(100, (200, 300))
+    assert (stage.n, other.n, stage.epochs, other.epochs) == (2, 3, 2, 3)
+    paper, = PAPER
+    assert stage.flip == .5 and stage.wide > 1 and paper.wide == 1 and not paper.flip
 
 def test_a_curriculum_needs_pictures():
     with pytest.raises(ValueError, match='pictures is 0'): curriculum(0)
