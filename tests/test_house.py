@@ -87,6 +87,7 @@ NAMES = {
     'skeleton': 'Skeleton COCO',
     'people': 'PersonDataset mannequins coco_persons image_folder',
     'crops': 'crop_cache',
+    'priors': 'keypoint_priors',
     'models': 'simple_baseline hrnet freeze_upto',
     'weights': 'load_weights save_checkpoint load_checkpoint',
     'pretrain': 'pretrain_learner jigsaw_precision JigsawPrecision',
