@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'evaluation_boxes', 'cmd_evaluate', 'cmd_predict', 'cmd_solve',
-           'cmd_export', 'cmd_notebooks']
+           'cmd_priors', 'cmd_export', 'cmd_notebooks']
 
 # %% ../nbs/57_commands.ipynb #24bc21f2
 import json
@@ -18,11 +18,14 @@ import torch
 
 import hsjp
 from hsjp.inputs import (
+    EMBEDDED,
     jigsaw_network,
     known_network,
+    labelled_people,
     load_persons,
     network,
     pictures_of,
+    readable,
     reading,
     tell,
     train_valid,
@@ -31,9 +34,21 @@ from hsjp.inputs import (
 # %% ../nbs/57_commands.ipynb #ffeb09b9
 def cmd_demo(a):
     from hsjp.demo import demo
+    from hsjp.finetune import check_names
     from hsjp.runs import check_writable
     check_writable(a.out)
-    demo(a.out, a.quick, a.fair, a.seed, a.device)
+    data = a.data
+    if a.quick and (a.fair or a.data != 'studio'):
+        raise ValueError('--quick shows the studio, from puzzles that were solved before; expected neither '
+                         '--fair nor other --data')
+    if a.data not in EMBEDDED:
+        labelled, valid = train_valid(a, True)
+        check_names(labelled, valid)
+        unlabelled = load_persons(a.data, a.pictures, min_side=32, **reading(a))
+        data = unlabelled.subset(~np.isin(unlabelled.files, valid.files)), labelled, valid
+        tell(*data, out=a.out)
+    demo(a.out, a.quick, a.fair, a.seeds, a.seed, data, a.device, name=Path(a.data).name,
+         skip_bad=a.skip_bad)
 
 def _shaping(a):
     "What shapes a run besides its recipe: from which persons, cut how"
@@ -44,7 +59,7 @@ def _shaping(a):
 
 def cmd_pretrain(a):
     from hsjp.crops import crop_cache
-    from hsjp.pretrain import PAPER, curriculum, pretrain
+    from hsjp.pretrain import PAPER, curriculum, pretrain, puzzle_view
     from hsjp.processes import join_processes, processes, rank0_first
     from hsjp.runs import check_run, check_writable
     a.device = join_processes(a.device)
@@ -54,15 +69,15 @@ def cmd_pretrain(a):
     model = network(a, PAPER[0].n**2 if a.recipe == 'paper' else 4)    # pretrain gives each stage its head
     min_side = a.min_side if a.min_side is not None else 0 if a.recipe == 'paper' else 32
     train, valid = train_valid(a, False, min_side)
-    stages = PAPER
+    stages, inside = PAPER, a.recipe == 'small'
     if a.recipe == 'small': stages = curriculum(len(train), tuple(a.puzzles), a.size, a.strength)
-    side = -(-max(s.size for s in stages)*9//8//6)*6
     if first: print(f'{len(train):,} persons for puzzles, {len(valid):,} for validation', flush=True)
     with rank0_first():
-        views = (p.view(size=(side, side), labels=False, pad=a.pad) for p in (train, valid))
+        size = max(s.size for s in stages)
+        views = (puzzle_view(p, size, a.pad or (1. if inside else None), inside) for p in (train, valid))
         train, valid = (crop_cache(p, Path(a.out)/'crops', skip_bad=a.skip_bad) for p in views)
     if first: tell(train, valid, out=a.out)
-    recipe = {**_shaping(a), 'min_side': min_side, 'model': model.config}
+    recipe = {**_shaping(a), 'min_side': min_side, 'inside': inside, 'model': model.config}
     pretrain(train, valid, model, stages, a.out, recipe, a.resume, a.seed, overwrite=a.overwrite,
              workers=a.workers, device=a.device)
     if first: print(f'weights: {Path(a.out)/"best.pt"}')
@@ -113,7 +128,7 @@ def evaluation_boxes(a):  # PersonDataset
     from hsjp.detect import detect, detections, fasterrcnn
     from hsjp.people import coco_pictures
     if a.boxes == 'gt': return load_persons(a.data, a.pictures, 'valid', labelled=True, **reading(a))
-    if a.data == 'mannequins': pictures = load_persons(a.data, None, 'valid')
+    if a.data in EMBEDDED: pictures = load_persons(a.data, None, 'valid')
     else: pictures = coco_pictures(a.data, pictures_of(a.data, a.pictures), **reading(a))
     if Path(a.boxes).suffix == '.json': return detections(pictures, a.boxes)
     weights = 'DEFAULT' if a.boxes == 'fasterrcnn' else a.boxes
@@ -164,18 +179,6 @@ def cmd_evaluate(a):
               'COCO server takes')
 
 # %% ../nbs/57_commands.ipynb #3c8e977a
-def _readable(files):
-    "{file: (width, height)} of those that can be read; the others are named; a ValueError where none can"
-    from hsjp.pictures import read_picture
-    sizes = {}
-    for f in files:
-        try: sizes[f] = read_picture(f).size
-        except (ValueError, OSError) as e:
-            if len(files) == 1: raise
-            print(f'left out: {e}', flush=True)
-    if not sizes: raise ValueError(f'none of the {len(files)} pictures can be read')
-    return sizes
-
 def _fresh(out, pattern):
     "The folder, without the drawings of an earlier run"
     from hsjp.runs import check_writable
@@ -204,7 +207,7 @@ def cmd_predict(a):
     model, checkpoint = known_network(a.checkpoint, a)
     names, pad = checkpoint['names'], 1. if a.pad is None else a.pad
     skeleton = COCO if names == COCO.names else Skeleton(names, [])
-    sizes = _readable(a.pictures)
+    sizes = readable(a.pictures)
     whole = [(0, 0, *s) for s in sizes.values()]
     persons = PersonDataset(list(sizes), whole, skeleton, pad=pad, sizes=list(sizes.values()))
     if a.detector:
@@ -241,12 +244,12 @@ def cmd_solve(a):
     from hsjp.jigsaw import puzzle_size
     from hsjp.persons import PersonDataset
     from hsjp.pretrain import show_solution, solve
-    model, size = jigsaw_network(a.checkpoint)
+    model, size, inside = jigsaw_network(a.checkpoint)
     model.to(a.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    n, rows, sizes = round(model.final_layer.out_channels**.5), [], _readable(list(dict.fromkeys(a.pictures)))
+    n, rows, sizes = round(model.final_layer.out_channels**.5), [], readable(list(dict.fromkeys(a.pictures)))
     files = [f for f in a.pictures if f in sizes]
     persons = PersonDataset(files, [(0, 0, *sizes[f]) for f in files])
-    persons = persons.view(size=(puzzle_size(size, n),)*2, pad=a.pad)
+    persons = persons.view(size=(puzzle_size(size, n),)*2, pad=a.pad, inside=inside)
     out = _fresh(a.out, '[0-9][0-9][0-9][0-9]-*.png')
     for crop, i in (persons[i] for i in range(len(persons))):
         puzzles, centres, points, heatmaps = solve(model, crop[None], size, a.seed, torch.tensor([i]))
@@ -261,6 +264,17 @@ def cmd_solve(a):
     print(f'{len(table)} pictures, N = {n}: {table.patches.mean():.1%} of the patches, '
           f'{table.solved.mean():.1%} of the '
           f'puzzles; {out/"precision.csv"} and a drawing for each')
+
+# %% ../nbs/57_commands.ipynb #879da187
+def cmd_priors(a):
+    import matplotlib
+    matplotlib.use('Agg')
+
+    from hsjp.priors import write_priors
+    from hsjp.runs import check_writable
+    out = check_writable(a.out)
+    skeleton, *people = labelled_people(a)
+    write_priors(*people, skeleton.names, out, a.n)
 
 # %% ../nbs/57_commands.ipynb #fc792d4f
 def cmd_export(a):

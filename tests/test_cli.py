@@ -163,7 +163,24 @@ def test_json_that_is_none(tmp_path, capsys):
         assert main(['pretrain', '--data', str(tmp_path/'x.json'), '--out', str(tmp_path/'o')]) == 2
         assert sentence in capsys.readouterr().err
 
-@pytest.mark.parametrize('command', 'demo pretrain finetune evaluate predict export notebooks'.split())
+@pytest.mark.parametrize('command', 'demo pretrain finetune evaluate predict priors export notebooks'.split())
 def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit) as e: main([command, '--help'])
     assert e.value.code == 0 and 'examples:' in capsys.readouterr().out
+
+def test_priors_of_a_json_need_no_pictures(small, tmp_path, capsys):
+    (tmp_path/'people.json').write_text((small/'people.json').read_text())
+    words = ['priors', '--data', str(tmp_path/'people.json'), '--n', '4', '--out', str(tmp_path/'o')]
+    assert main(words) == 0 and 'N = 4' in capsys.readouterr().out
+    table = pd.read_csv(tmp_path/'o'/'priors.csv')
+    assert len(table) == 17*16 and table.groupby('keypoint').share.sum().round(6).isin([0, 1]).all()
+    assert {f.name for f in (tmp_path/'o').iterdir()} == {
+        'priors.csv', 'statements.csv', 'head.png', 'upper-limbs.png', 'lower-limbs.png'}
+
+def test_priors_without_keypoints_are_refused(small, tmp_path, capsys):
+    data = json.loads((small/'people.json').read_text())
+    data['categories'] = [{'id': c['id'], 'name': c['name']} for c in data['categories']]
+    for a in data['annotations']: a.pop('keypoints')
+    (tmp_path/'boxes.json').write_text(json.dumps(data))
+    assert main(['priors', '--data', str(tmp_path/'boxes.json'), '--out', str(tmp_path/'o')]) == 2
+    assert 'has no keypoints' in capsys.readouterr().err
