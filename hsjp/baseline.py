@@ -95,6 +95,7 @@ def simple_baseline(
 def compact(
     n_out,          # heatmaps: N*N patches or K joints
     in_channels=3,  # 3, or 6 for two pictures
+    width=32,       # channels of the ResNet's first layer; the transposed convolutions have twice as many
 ) -> nn.Module:     # from `(B, in_channels, H, W)` to `(B, n_out, H/4, W/4)`; H and W are multiples of 32
-    "A small SimpleBaseline: ResNet-18 of width 32, transposed convolutions of 64 channels, laterals"
-    return simple_baseline(n_out, 18, in_channels, width=32, deconv=64, lateral=True)
+    "A small SimpleBaseline: a narrow ResNet-18, narrow transposed convolutions, laterals"
+    return simple_baseline(n_out, 18, in_channels, width=width, deconv=2*width, lateral=True)

@@ -114,7 +114,7 @@ def _published(c):
 # %% ../nbs/58_cli.ipynb #ac6e738c
 def _demo(sub):
     c = _add(sub, 'demo', 'The whole idea: puzzles, poses with and without them, a report. A quarter of an '
-                          'hour on two CPU cores with the studio; about an hour with other pictures.',
+                          'hour on two CPU cores with the studio; longer with other pictures.',
              'hsjp-demo')
     c.add_argument('--quick', action='store_true',
                    help='a minute: starts from puzzle weights that come with the package')

@@ -248,7 +248,7 @@ def cmd_solve(a):
     model.to(a.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     n, rows, sizes = round(model.final_layer.out_channels**.5), [], readable(list(dict.fromkeys(a.pictures)))
     files = [f for f in a.pictures if f in sizes]
-    persons = PersonDataset(files, [(0, 0, *sizes[f]) for f in files])
+    persons = PersonDataset(files, [(0, 0, *sizes[f]) for f in files], sizes=[sizes[f] for f in files])
     persons = persons.view(size=(puzzle_size(size, n),)*2, pad=a.pad, inside=inside)
     out = _fresh(a.out, '[0-9][0-9][0-9][0-9]-*.png')
     for crop, i in (persons[i] for i in range(len(persons))):

@@ -15,7 +15,7 @@ import torch
 from fastai.callback.core import Callback, CancelValidException
 from fastai.learner import Metric
 
-from .augment import ColourAugment, PoseBatch
+from .augment import PoseBatch
 from .evaluate import coco_ap, coco_results
 from .heatmap import HeatmapLoss, decode_heatmaps
 from .learner import fit_stage, heatmap_learner, step_loaders
@@ -114,7 +114,6 @@ class FinetuneRecipe:
     half_body:float=0.  # share of pictures cut to half a body, see `hsjp.augment.PoseBatch`
     size:tuple=None  # (H, W) of the input in pixels; None: as the persons come
     margin:float=None  # crop over window; None: as the persons come
-    colour:bool=False  # colour augmentation; none, as in the paper
 
 paper_simple_baseline = FinetuneRecipe(140, 1e-3, 128, 2., (45, .35, 0), 0, 0., (90/140, 120/140),
                                        size=(256, 192), margin=1.75)
@@ -132,7 +131,7 @@ def finetune(
     kept=None,  # plain dict to keep in the checkpoints beside the recipe: data, labels, ...
     resume=False,  # True: go on from out/last.pt
     overwrite=False,  # True: a run that is in `out` already is replaced
-    **kwargs,  # see `pose_learner`: bf16, workers, device
+    **kwargs,  # see `pose_learner`: bf16, workers, device, colour
 ):  # list of rows, one an epoch; the model is trained in place
     "Fine-tune by a recipe; the validation people are tried on the untrained network before any training"
     check_recipe(recipe)
@@ -148,10 +147,8 @@ def finetune(
         run.check_network(model.config)
         model.load_state_dict(run.state['model'])
         start = run.rows[-1]['epoch'] + 1
-    colour = ColourAugment() if recipe.colour else None
-    learn = pose_learner(train, valid, model, recipe.sigma, recipe.affine, colour=colour,
-                         normal=recipe.normal, half_body=recipe.half_body, batch=recipe.batch, seed=seed,
-                         **kwargs)
+    learn = pose_learner(train, valid, model, recipe.sigma, recipe.affine, normal=recipe.normal,
+                         half_body=recipe.half_body, batch=recipe.batch, seed=seed, **kwargs)
     if start >= recipe.epochs: return run.rows
     with learn.no_bar(), learn.no_logging(): learn.validate()
     learn.add_cb(ValidateEvery(every, start))

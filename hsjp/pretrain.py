@@ -66,7 +66,6 @@ def pretrain_learner(
     colour=ColourAugment(),  # None: none
     batch=256,  # the paper's
     eps=None,  # see `JigsawPrecision`, in input pixels; None: half a patch
-    sigma=None,  # width of the targets in heatmap pixels; None: 0.95 of the paper's bound
     flip=0.,  # share of pictures mirrored; the paper mirrors none
     seed=0,  # of everything random
     bf16=None,  # bfloat16 autocast; None: where it pays
@@ -83,10 +82,9 @@ def pretrain_learner(
     train, valid = (d.view(labels=False) if hasattr(d, 'view') else d for d in (train, valid))
     dls = step_loaders(train, valid, *steps, batch, workers, device)
     eps = size/(2*n) if eps is None else eps
-    sigma = .95*sigma_bound(n, size/4) if sigma is None else sigma
     model.task = 'jigsaw'
     metrics = [JigsawPrecision(eps, False), JigsawPrecision(eps)]
-    return heatmap_learner(dls, model, HeatmapLoss(sigma), metrics, bf16, cbs)
+    return heatmap_learner(dls, model, HeatmapLoss(.95*sigma_bound(n, size/4)), metrics, bf16, cbs)
 
 # %% ../nbs/43_pretrain.ipynb #0fb378c0
 @dataclass

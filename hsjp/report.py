@@ -25,7 +25,7 @@ from .pretrain import solve
 MEASURES = ('AP', 'AP50', 'PCK@0.1')
 
 def stored(
-    name='demo-studio',  # demo-studio, demo-mannequins or demo-coco_persons
+    name='demo-studio',  # of a csv in hsjp/data/results
 ):  # DataFrame, one row a number of labels, a start and a seed
     "The rows of `hsjp demo --seeds 3`, which come with the package"
     return pd.read_csv(Path(hsjp.__file__).parent/'data'/'results'/f'{name}.csv')

@@ -82,19 +82,21 @@ def shipped(
     name,  # 'puzzles-2', 'puzzles-3', 'pose-studio' or 'pose-mannequins'
 ):         # path; wherever a path of weights is asked for, the name will do, too
     "Weights that come with the package; how they were made is in their recipe"
-    there = {p.stem: p for p in sorted((Path(hsjp.__file__).parent/'data'/'weights').glob('*.pt'))}
+    there = _all_shipped()
     check(name in there, 'name', repr(name), ', '.join(map(repr, there)))
     return there[name]
 
+def _all_shipped():
+    return {p.stem: p for p in sorted((Path(hsjp.__file__).parent/'data'/'weights').glob('*.pt'))}
+
 def _find(path):
     "The file, or the one that ships under this name"
-    if Path(path).is_file(): return path
-    try: return shipped(str(path))
-    except ValueError:
-        if Path(path).exists(): return path
-        raise FileNotFoundError(f'{path} does not exist, expected a file of network weights, or a name '
-                                'of those that ship: puzzles-2, puzzles-3, pose-studio, '
-                                'pose-mannequins') from None
+    there = _all_shipped()
+    if str(path) in there and not Path(path).is_file(): return there[str(path)]
+    if not Path(path).exists():
+        raise FileNotFoundError(f'{path} does not exist, expected a file of network weights, or a name of '
+                                f'those that ship: {", ".join(there)}')
+    return path
 
 def _read(path):
     "What is in the file, without ever running code from it"

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
+from hsjp.baseline import compact
 from hsjp.cli import main
 from hsjp.crops import hold
-from hsjp.demo import Budget, WholeProgress, compare, learn_poses, measure, network, plan
+from hsjp.demo import Budget, WholeProgress, compare, learn_poses, measure, plan
 from hsjp.people import few_labels, mannequins, studio
 from hsjp.pretrain import puzzle_view, solve
 from hsjp.report import show_bars, stored, summary, table_of, write_report
@@ -78,7 +79,7 @@ def test_few_labels_are_nested_and_counted():
 def test_few_people_are_repeated_for_an_epoch_and_the_pictures_kept():
     few = hold(studio('train', True).subset(range(6)).view(size=(64, 64), margin=1.25))
     valid = hold(studio('valid', True).subset(range(8)).view(size=(64, 64)))
-    rows, recipe = learn_poses(few, valid, network(17, 4), 1000, 0)
+    rows, recipe = learn_poses(few, valid, compact(17, width=4), 1000, 0)
     assert rows[-1]['seen'] == 2*496 == recipe.epochs*496 and recipe.batch == 16
 
 def test_puzzles_from_windows_inside_the_picture_have_no_black_bar():
@@ -123,6 +124,18 @@ def test_the_demo_of_a_small_json(tmp_path, capsys, monkeypatch):
     rows = pd.read_csv(tmp_path/'o'/'rows.csv')
     assert list(rows.start) == ['scratch', 'HSJP']
     assert 'animals.json' in (tmp_path/'o'/'report.html').read_text(encoding='utf-8')
+
+def test_every_seed_has_its_folder_and_its_rows(tmp_path, monkeypatch):
+    small = Budget((32, 32), puzzle_size=32, size=(64, 64), labels=(4,), pictures=(500,), fair=(False,),
+                   width=4)
+    monkeypatch.setattr('hsjp.demo.HARD', small)
+    words = ['demo', '--data', str(animals(tmp_path, 12)), '--seeds', '2', '--seed', '5', '--fair']
+    assert main([*words, '--out', str(tmp_path/'o')]) == 0
+    rows = pd.read_csv(tmp_path/'o'/'rows.csv')
+    assert list(rows.seed) == [5]*3 + [6]*3
+    assert list(rows.start[3:]) == ['scratch', 'HSJP', 'scratch, equal work']
+    assert pd.read_csv(tmp_path/'o'/'table.csv').seeds.tolist() == [2]*3
+    assert (tmp_path/'o'/'seed-6'/'pose-4-HSJP.pt').is_file()
 
 @pytest.mark.parametrize('words', [['--fair'], ['--data', 'mannequins']])
 def test_a_quick_demo_is_of_the_studio(words, tmp_path, capsys):

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 import hsjp
+from hsjp.baseline import compact
 from hsjp.crops import hold
-from hsjp.demo import network
 from hsjp.finetune import FinetuneRecipe, finetune
 from hsjp.people import mannequins, studio
 from hsjp.pretrain import curriculum, pretrain, puzzle_view
@@ -30,7 +30,7 @@ def puzzles(n, out, resume):
     torch.manual_seed(0)
     stages = curriculum(len(train), counts)
     recipe, resume = dict(data='studio', pad=1.25, inside=True), resume and (out/'last.pt').is_file()
-    pretrain(train, valid, network(4, width), stages, out, recipe, resume)
+    pretrain(train, valid, compact(4, width=width), stages, out, recipe, resume)
     return out/f'best-n{n}.pt'
 
 def poses(people, out, resume):
@@ -41,8 +41,8 @@ def poses(people, out, resume):
     torch.manual_seed(0)
     train, valid = (puzzle_view(load(s), 64) for s in ('train', 'valid'))
     going = resume and (before/'last.pt').is_file()
-    pretrain(hold(train), hold(valid), network(4, width), curriculum(len(train)), before, resume=going)
-    model = network(17, width)
+    pretrain(hold(train), hold(valid), compact(4, width=width), curriculum(len(train)), before, resume=going)
+    model = compact(17, width=width)
     load_weights(model, before/'last.pt')
     few = hold(load('train', True).view(size=recipe.size, margin=recipe.margin))
     finetune(few, hold(load('valid', True).view(size=recipe.size)), model, recipe, 5, 0, out,
