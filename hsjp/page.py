@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['module', 'Widget', 'as_picture', 'picture_url']
 
-# %% ../nbs/52_page.ipynb #d4e16ae9
+# %% ../nbs/52_page.ipynb #e229b673
 import base64
 import html
 import io
@@ -21,7 +21,7 @@ import hsjp
 from .browser import network_spec
 from .pictures import read_picture
 
-# %% ../nbs/52_page.ipynb #6a1115ca
+# %% ../nbs/52_page.ipynb #9129e29f
 def module(
     *parts,  # names of files in hsjp/data/js, without `.js`, or JavaScript itself; the last one has `render`
 ):  # JavaScript: one ES module
@@ -66,7 +66,7 @@ el.textContent = '';
 widget.render({{ model, el }});
 }})()</script>'''
 
-# %% ../nbs/52_page.ipynb #32e0c186
+# %% ../nbs/52_page.ipynb #66b23de1
 class Widget(anywidget.AnyWidget):
     "A widget with a still picture, a page without a kernel, and networks it may ask for"
     files = ()  # parts of its `module`, after what all share
@@ -108,7 +108,7 @@ class Widget(anywidget.AnyWidget):
         data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         return {**data, 'text/html': self.to_html('networks/')}, meta
 
-# %% ../nbs/52_page.ipynb #62e46cac
+# %% ../nbs/52_page.ipynb #a3e48d65
 def as_picture(
     picture,  # path, PIL picture, (3, H, W) tensor or (H, W, 3) array; uint8, or float in [0, 1]
 ):  # PIL picture, RGB
