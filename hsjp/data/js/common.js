@@ -43,7 +43,7 @@ const button = (text, onclick, attributes = {}) => tag('button', { type: 'button
 
 // A labelled slider; `show` makes the text beside it; the result's `.set(v)` moves it without an event
 function slider(text, { min, max, step = 1, value, oninput, show = String }) {
-  const out = tag('output', {}, show(value));
+  const out = tag('output', { 'aria-hidden': 'true' }, show(value));
   const input = tag('input', { type: 'range', min, max, step, value, 'aria-label': text });
   input.addEventListener('input', () => { out.textContent = show(+input.value); oninput(+input.value); });
   const label = tag('label', {}, text, input, out);
