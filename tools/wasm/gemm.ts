@@ -1,7 +1,7 @@
 // The inner loop of hsjp/data/js/net.js, in AssemblyScript: C = A B + bias (+ D), then relu.
 // All arguments but the sizes are indices of float32 numbers in the memory; D = 0 stands for none.
-// A is packed: M/4 blocks of K columns of 4 numbers. B is (K, N); C and D are (M, N). M is a multiple of 4 and
-// N of 8. A block of 4 x 8 results stays in registers while k runs.
+// A is packed: M/4 blocks of K columns of 4 numbers. B is (K, N); C and D are (M, N). M is a multiple of 4, N
+// of 8. A block of 4 x 8 results stays in registers while k runs.
 // @ts-ignore: decorator
 @inline function finish(c: v128, at: usize, aside: usize, relu: bool): void {
   if (aside) c = f32x4.add(c, v128.load(aside));

@@ -119,8 +119,8 @@ function netUp(mem, op, from, to, B) {
   }
 }
 
-// Weights times their channel's scale, which folds the batch norm in, four channels side by side; the next free
-// place is returned
+// Weights times their channel's scale, which folds the batch norm in, four channels side by side; returns the
+// next free place
 function netPack(mem, op, weights, scales, at) {
   const parts = op.op === 'up' ? 4 : 1, K = op.c_in*(op.op === 'up' ? 4 : op.k**2), M = netRound(op.c_out, 4);
   mem.reserve(at + M + parts*M*K);
@@ -161,7 +161,7 @@ function netPlan(mem, ops, start, h, w) {
 }
 
 // The network of a spec. net.run(rgb, h, w): from Float32Array (3, h, w) in [0, 1], h and w multiples of 32,
-// to Float32Array (n_out, h/4, w/4). `wasm: false` asks for plain JavaScript; net.wasm says which of both it is.
+// to Float32Array (n_out, h/4, w/4). `wasm: false` asks for plain JavaScript; net.wasm says what it became.
 async function loadNet(spec, {wasm = true} = {}) {
   const mem = await netMemory(wasm), ops = spec.ops.map(op => ({...op}));
   const weights = netHalves(netBytes(spec.weights)), scales = netFloats(netBytes(spec.scales));
@@ -189,7 +189,7 @@ async function loadNet(spec, {wasm = true} = {}) {
   return {n_out: spec.n_out, wasm: mem.wasm, run};
 }
 
-// Step [x, y] from the centre of 3 x 3 heights to the summit of the parabola through their logarithms, or null
+// Step [x, y] from the centre of 3 x 3 heights to the summit of the parabola through their logs, or null
 function netSummit(near) {
   const l = near.map(Math.log);
   const dx = (l[5] - l[3])/2, dy = (l[7] - l[1])/2;
@@ -198,8 +198,8 @@ function netSummit(near) {
   return det > 1e-9 && dxx < 0 ? [(dxy*dy - dyy*dx)/det, (dxy*dx - dxx*dy)/det] : null;
 }
 
-// Where each of k heatmaps of h x w pixels peaks, as hsjp.heatmap.decode_heatmaps by 'dark': [{x, y, score}] in
-// input pixels, 4 a heatmap pixel
+// Where each of k heatmaps of h x w pixels peaks, as hsjp.heatmap.decode_heatmaps by 'dark': [{x, y, score}],
+// in input pixels, 4 a heatmap pixel
 function decodePeaks(heat, k, h, w) {
   const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
   return Array.from({length: k}, (_, i) => {
