@@ -89,7 +89,7 @@ def test_a_pose_is_found_again_in_a_photo(open_page):
     page.get_by_text('keypoints with a peak').wait_for()
     assert '17 of 17' in page.get_by_role('status').inner_text()
     page.locator('input[type=file]').set_input_files(photo(5))
-    page.wait_for_function("document.querySelector('canvas').getAttribute('aria-label').includes('64, 24')")
+    page.wait_for_function("document.querySelector('canvas').getAttribute('aria-label').includes('48, 18')")
     canvas = page.locator('canvas')
     before = canvas.get_attribute('aria-label')
     canvas.focus()
