@@ -42,7 +42,8 @@ _EXAMPLES = dict(
               hsjp priors --data person_keypoints_train2017.json --n 6''',
     solve='''hsjp solve runs/puzzles/best.pt person1.jpg person2.jpg --out runs/solved
              hsjp solve puzzles-3 photos/*.jpg --seed 1''',
-    notebooks='hsjp notebooks lessons')
+    notebooks='''hsjp notebooks lessons
+                 hsjp notebooks sheet --no-solutions''')
 
 def _add(sub, name, text, out=None):
     "A command with its examples, and --out, --seed, --device where it makes something"
@@ -224,6 +225,7 @@ def _others(sub):
     c.add_argument('--n', type=count, default=3, help="cells a side (default: 3, the paper's supplement)")
     c = _add(sub, 'notebooks', 'Copy the lessons to a folder.')
     c.add_argument('folder', help='made if missing')
+    c.add_argument('--no-solutions', action='store_true', help='an exercise sheet: without the solutions')
 
 def parser():
     "The argument parser of the command hsjp"

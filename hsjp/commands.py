@@ -8,7 +8,6 @@ __all__ = ['cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'evaluation_boxes', 'cmd_
 
 # %% ../nbs/57_commands.ipynb #24bc21f2
 import json
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-import hsjp
 from hsjp.inputs import (
     EMBEDDED,
     jigsaw_network,
@@ -30,6 +28,7 @@ from hsjp.inputs import (
     tell,
     train_valid,
 )
+from .lessons import copy_lessons
 
 # %% ../nbs/57_commands.ipynb #ffeb09b9
 def cmd_demo(a):
@@ -284,14 +283,5 @@ def cmd_export(a):
     print(f'network: {a.out}')
 
 def cmd_notebooks(a):
-    package = Path(hsjp.__file__).parent
-    source = next(p for p in (package/'notebooks', package.parent/'nbs') if p.is_dir())
-    target = Path(a.folder)
-    target.mkdir(parents=True, exist_ok=True)
-    books = sorted(source.glob('*.ipynb'))
-    there = next((target/b.name for b in books if (target/b.name).exists()), None)
-    if there:
-        raise ValueError(f'{there} is there already; expected a folder without these notebooks, '
-                         'because yours would be overwritten')
-    for b in books: shutil.copy(b, target)
-    print(f'{len(books)} notebooks in {target}; open them with: jupyter lab {target}')
+    count = copy_lessons(a.folder, not a.no_solutions)
+    print(f'{count} notebooks in {a.folder}; open them with: jupyter lab {a.folder}')

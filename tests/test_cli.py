@@ -135,6 +135,9 @@ def test_predict_finds_several_people(small, trained, monkeypatch, tmp_path):
 
 def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
     assert main(['notebooks', str(tmp_path/'l')]) == 0 and (tmp_path/'l'/'00_jigsaw.ipynb').exists()
+    sheet = tmp_path/'sheet'
+    assert main(['notebooks', str(sheet), '--no-solutions']) == 0
+    assert not any('Solution' in p.read_text(encoding='utf-8') for p in sheet.glob('0*.ipynb'))
     assert main(['notebooks', str(tmp_path/'l')]) == 2 and 'overwritten' in capsys.readouterr().err
 
 @pytest.mark.parametrize('words,sentence', [
