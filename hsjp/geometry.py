@@ -34,6 +34,7 @@ def random_affine(
     shift = extent/2 - A@(extent/2) + u[2:].T*affine[2]*extent
     return torch.cat([A, shift[..., None]], -1)
 
+# %% ../nbs/02_geometry.ipynb #e4b8e3c4
 def compose(
     second, # (B, 2, 3) applied last
     first # (B, 2, 3) applied first
@@ -42,6 +43,7 @@ def compose(
     A = second[..., :2]@first[..., :2]
     return torch.cat([A, second[..., :2]@first[..., 2:] + second[..., 2:]], -1)
 
+# %% ../nbs/02_geometry.ipynb #be185674
 def move_points(
     points, # (B, K, 2) in pixels
     matrix # (B, 2, 3)
@@ -56,6 +58,7 @@ def inside(
     "1 where 0 <= x < W and 0 <= y < H"
     return ((points >= 0) & (points < _size_xy(size, points))).all(-1).float()
 
+# %% ../nbs/02_geometry.ipynb #ef741b04
 def warp(
     images, # (B, C, H, W) float
     matrix, # (B, 2, 3) from pixels of the images to pixels of the result
@@ -88,6 +91,7 @@ def normal_affine(
     centre = torch.tensor([size[1]/2, size[0]/2], device=A.device)
     return torch.cat([A, (centre - A@centre)[..., None]], -1)
 
+# %% ../nbs/02_geometry.ipynb #23942de0
 def half_body(
     points, # (B, K, 2) in crop pixels
     visible, # (B, K) 1 where labelled
