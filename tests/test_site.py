@@ -92,6 +92,14 @@ def test_functions_have_tables_and_names_are_links():
     assert 'id="jigsawbatch"' in text and '<td><code>n=6</code></td>' in text
     assert 'href="geometry.html#random_affine"' in text
 
+@needs_site
+def test_a_solution_hides_what_it_prints(page, url):
+    page.goto(f'{url}/jigsaw.html')
+    printed = page.locator('details.solution .cell-output').first
+    assert not printed.is_visible()
+    page.locator('details.solution summary').first.click()
+    assert printed.is_visible()
+
 def test_the_lint_sees_what_is_wrong(monkeypatch):
     pytest.importorskip('smalldocs', reason='no smalldocs: it needs Python 3.11')
     monkeypatch.syspath_prepend(str(ROOT/'tools'))

@@ -17,11 +17,28 @@ NUMBER = re.compile(r'^\d+_')
 LESSON = re.compile(r'(?<!\[)`(\d\d_\w+)`')
 OUTPUT_FILE = re.compile(r'^output-file: .*\n', re.M)               # nbdev's word for what `rename` does
 SENTENCE = re.compile(r'''^(#\| (?:fig-alt|code-summary|tbl-cap): )([^'"\n].*)$''', re.M)
+SOLUTION = re.compile(r'^#\| code-(fold: true|summary: "Solution")\n', re.M)
+WORDS = re.compile(r'<td>(?=[^<]*[A-Za-z]{2})')
 FORMULA = re.compile(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', re.S)
 KATEX = re.compile(r'<(link|script)[^>]*/npm/katex[^>]*>(</script>)?')
 WEB_FONT = re.compile(r'@import url\((["\']?)https?:.*?\1\);?')
 
 def quoted(m): return m[1] + json.dumps(m[2], ensure_ascii=False)  # yaml trips over a colon in a sentence
+
+def cells_of(cell):
+    "The cell as the page shows it: API as tables, words in tables marked, a solution folded with what it prints"
+    source = ''.join(cell['source'])
+    cell['source'] = SENTENCE.sub(quoted, source)
+    for out in cell.get('outputs', []):
+        data = out.get('data', {})
+        shown, table = ''.join(data.get('text/markdown', '')), ''.join(data.get('text/html', ''))
+        if SHOWN.search(shown): data['text/markdown'] = entry(shown)
+        if 'class="dataframe' in table: data['text/html'] = WORDS.sub('<td class="words">', table)
+    if not SOLUTION.search(source): return [cell]
+    cell['source'] = SOLUTION.sub('', source)
+    opening, closing = '<details class="solution"><summary>Solution</summary>', '</details>'
+    return [dict(cell_type='markdown', metadata={}, source=opening), cell,
+            dict(cell_type='markdown', metadata={}, source=closing)]
 
 def rename(pages):
     "Give pages the names that nbdev links to, without numbers; prose and sidebar follow"
@@ -33,12 +50,9 @@ def rename(pages):
     for path in pages.rglob('*.ipynb'):
         notebook = json.loads(path.read_text(encoding='utf-8'))
         for cell in notebook['cells']:
-            source = ''.join(cell['source'])
-            if cell['cell_type'] == 'code': cell['source'] = SENTENCE.sub(quoted, source)
-            else: cell['source'] = LESSON.sub(link, OUTPUT_FILE.sub('', short(source)))
-            for out in cell.get('outputs', []):
-                shown = ''.join(out.get('data', {}).get('text/markdown', ''))
-                if SHOWN.search(shown): out['data']['text/markdown'] = entry(shown)
+            if cell['cell_type'] != 'code':
+                cell['source'] = LESSON.sub(link, OUTPUT_FILE.sub('', short(''.join(cell['source']))))
+        notebook['cells'] = [new for cell in notebook['cells'] for new in cells_of(cell)]
         path.unlink()
         path.with_name(names[path.name]).write_text(json.dumps(notebook), encoding='utf-8')
     config = pages/'_quarto.yml'

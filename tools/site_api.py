@@ -36,7 +36,7 @@ def written(name, annotation, default):
                     f'={ast.unparse(default)}' if default else ''])
 
 def parameters(node, comments):
-    "(line, text) for each parameter of a function or class, or a class's commented fields without an __init__"
+    "(line, text) for each parameter of a function or class; without an __init__, for each commented field"
     if isinstance(node, ast.ClassDef):
         start = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == '__init__']
         if start: return parameters(start[0], comments)
@@ -72,12 +72,12 @@ def methods(node, comments):
             yield from (f'#### `{name}` {{#{name.lower()}}}', prose(doc), table(n, comments))
 
 def entry(shown):
-    "The markdown for a name, from the markdown that nbdev's show_doc wrote for it"
+    "The markdown for a name in a frame of its own, from the markdown that nbdev's show_doc wrote for it"
     path, line = SHOWN.search(shown).groups()
     lines, comments, nodes = module(path)
     node = nodes[int(line)]
     source = '\n'.join(lines[first(node) - 1:node.end_lineno])
     heading = re.search(r'^#+ .*', shown, re.M)[0]
     return '\n\n'.join(filter(None, [
-        '---', heading, prose(ast.get_docstring(node) or ''), table(node, comments), *methods(node, comments),
-        f'```{{.python .cell-code code-fold="true" code-summary="Source"}}\n{source}\n```']))
+        '::: {.api}', heading, prose(ast.get_docstring(node) or ''), table(node, comments), *methods(node, comments),
+        f'```{{.python .cell-code code-fold="true" code-summary="Source"}}\n{source}\n```', ':::']))
