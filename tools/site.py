@@ -26,7 +26,7 @@ WEB_FONT = re.compile(r'@import url\((["\']?)https?:.*?\1\);?')
 def quoted(m): return m[1] + json.dumps(m[2], ensure_ascii=False)  # yaml trips over a colon in a sentence
 
 def cells_of(cell):
-    "The cell as the page shows it: API as tables, words in tables marked, a solution folded with what it prints"
+    "A code cell as the page shows it: API as tables, words in tables marked, solutions folded whole"
     source = ''.join(cell['source'])
     cell['source'] = SENTENCE.sub(quoted, source)
     for out in cell.get('outputs', []):

@@ -78,6 +78,7 @@ def entry(shown):
     node = nodes[int(line)]
     source = '\n'.join(lines[first(node) - 1:node.end_lineno])
     heading = re.search(r'^#+ .*', shown, re.M)[0]
+    about = [prose(ast.get_docstring(node) or ''), table(node, comments), *methods(node, comments)]
     return '\n\n'.join(filter(None, [
-        '::: {.api}', heading, prose(ast.get_docstring(node) or ''), table(node, comments), *methods(node, comments),
+        '::: {.api}', heading, *about,
         f'```{{.python .cell-code code-fold="true" code-summary="Source"}}\n{source}\n```', ':::']))
