@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+NBS = ROOT/'nbs'
 COLUMNS, LINES = 110, (30, 300)
 LEAF = 'plots'   # still pictures: imports nothing of hsjp, so any module may import it
 
 def in_sidebar():
-    "Names of the notebooks, from top to bottom"
+    "Paths of the notebooks in nbs, from top to bottom"
     sidebar = (ROOT/'_quarto.yml').read_text(encoding='utf-8').partition('sidebar:\n')[2]
-    return re.findall(r'\b[\w-]+\.ipynb', sidebar)
+    return re.findall(r'\b[\w/-]+\.ipynb', re.sub(r'#.*', '', sidebar))
 
 def rooms():
     "The exported modules, in the order of their notebooks"
-    cells = (source for name in in_sidebar() for source in code_cells(ROOT/'nbs'/name))
+    cells = (source for name in in_sidebar() for source in code_cells(NBS/name))
     return [found[1] for s in cells if (found := re.search(r'^#\| default_exp (\S+)', s, re.M))]
 
 def code_cells(notebook):
@@ -42,12 +43,12 @@ def too_wide(lines): return [f'{i}: {len(s)} columns' for i, s in enumerate(line
 
 MODULES = rooms()
 FILES = sorted(p for d in ('tests', 'benchmarks', 'tools', 'tools/mannequins') for p in (ROOT/d).glob('*.py'))
-NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
+NOTEBOOKS = sorted(p for p in NBS.rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
 
 def test_every_notebook_is_in_the_sidebar():
     written = {p.stem for p in (ROOT/'hsjp').glob('*.py')} - {'__init__', '_modidx'}
     assert len(MODULES) == len(set(MODULES)) and set(MODULES) == written
-    assert sorted(in_sidebar()) == [p.name for p in NOTEBOOKS]
+    assert sorted(in_sidebar()) == sorted(p.relative_to(NBS).as_posix() for p in NOTEBOOKS)
 
 @pytest.mark.parametrize('source,found', [
     ('import hsjp', []), ('from hsjp import __version__', []), ('import numpy.people', []),
@@ -75,7 +76,7 @@ def test_lines_fit(path):
     wide = too_wide(path.read_text(encoding='utf-8').splitlines())
     assert not wide, f'{path.name}: {wide}'
 
-@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.name)
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.relative_to(NBS).as_posix())
 def test_cells_fit(path):
     wide = [f'cell {k}, line {w}' for k, s in enumerate(code_cells(path)) for w in too_wide(s.splitlines())]
     assert not wide, f'{path.name}: {wide}'
