@@ -422,6 +422,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hsjp.report._puzzles': ('report.html#_puzzles', 'hsjp/report.py'),
                              'hsjp.report.show_bars': ('report.html#show_bars', 'hsjp/report.py'),
                              'hsjp.report.show_solved': ('report.html#show_solved', 'hsjp/report.py'),
+                             'hsjp.report.show_steps': ('report.html#show_steps', 'hsjp/report.py'),
                              'hsjp.report.stored': ('report.html#stored', 'hsjp/report.py'),
                              'hsjp.report.summary': ('report.html#summary', 'hsjp/report.py'),
                              'hsjp.report.table_of': ('report.html#table_of', 'hsjp/report.py'),

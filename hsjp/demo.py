@@ -145,7 +145,7 @@ def compare(
     log=print,  # gets a sentence a step
     solvers=None,  # {n: checkpoint} of networks that have solved puzzles; None: they are solved here
     skip_bad=False,  # True: go on without people whose picture turns out to be damaged
-):  # dict: rows (a DataFrame), history, curves, poses, solvers, puzzles, valid, budget, seconds
+):  # dict: rows (a DataFrame), history, curves, poses, solvers, puzzles, valid, people, budget, seconds
     "Scratch against HSJP at equal labels and equal fine-tuning, and, if asked, at equal work"
     out, began, history, puzzles = Path(out), time.perf_counter(), [], 0 if solvers else sum(budget.puzzles)
     trainings = plan(budget, labelled, puzzles)
@@ -179,7 +179,7 @@ def compare(
     crops = torch.stack([view[i][0] for i in range(min(len(view), 400))])
     solvers = {n: load_checkpoint(path)[0] for n, path in solvers.items()}
     return dict(rows=pd.DataFrame(rows), history=history, curves=curves, poses=poses, solvers=solvers,
-                puzzles=crops, valid=seen, budget=budget, seconds=time.perf_counter() - began)
+                puzzles=crops, valid=seen, people=valid, budget=budget, seconds=time.perf_counter() - began)
 
 # %% ../nbs/55_demo.ipynb #572f3c05
 def demo(

@@ -23,7 +23,7 @@ def readme():
     "README.md, front page of the notebooks"
     parts = ['<!-- made from nbs/index.ipynb by tools/readme.py: edit that -->']
     for i, cell in enumerate(nbformat.read(ROOT/'nbs'/'index.ipynb', 4).cells):
-        if cell.cell_type == 'markdown': parts.append(cell.source)
+        if cell.cell_type == 'markdown': parts.append(cell.source.replace('](images/', '](nbs/images/'))
         elif '#| hide' not in cell.source: parts += outputs(cell, i)
     (ROOT/'README.md').write_text('\n\n'.join(parts) + '\n', encoding='utf-8')
 

@@ -12,6 +12,9 @@ from site_api import SHOWN, entry
 from site_lint import complaints
 from smalldocs.site import build
 
+import hsjp
+from hsjp.browser import network_spec
+
 ROOT = Path(__file__).parents[1]
 NUMBER = re.compile(r'^\d+_')
 LESSON = re.compile(r'(?<!\[)`(\d\d_\w+)`')
@@ -67,6 +70,17 @@ def complete(out):
         text = KATEX.sub('', FORMULA.sub(mathml, text)) if path.suffix == '.html' else WEB_FONT.sub('', text)
         path.write_text(text, encoding='utf-8')
 
+def bring_networks(out):
+    "Lay the networks that widgets ask for beside the pages, as scripts: those load from a disk, too"
+    (out/'networks').mkdir()
+    for path in (Path(hsjp.__file__).parent/'data'/'weights').glob('*.pt'):
+        brought = f"(globalThis.hsjpNetworks ??= {{}})['{path.stem}'] = "
+        brought += json.dumps(network_spec(path.stem))
+        (out/'networks'/f'{path.stem}.js').write_text(brought, encoding='utf-8')
+    for page in out.glob('*/*.html'):
+        text = page.read_text(encoding='utf-8')
+        page.write_text(text.replace("s.src = 'networks/'", "s.src = '../networks/'"), encoding='utf-8')
+
 def main():
     "Build the site, put it in place, and fail where a reader would stumble"
     pages = proc_nbs(force=True, n_workers=2)
@@ -74,6 +88,7 @@ def main():
     rename(pages)
     site = build(pages, quiet=True)
     complete(site.out)
+    bring_networks(site.out)
     found = [*complaints(site)]
     shutil.rmtree(ROOT/'_docs', ignore_errors=True)
     shutil.move(site.out, ROOT/'_docs')
