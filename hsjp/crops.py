@@ -34,6 +34,7 @@ def _environment(path):
             _THERE[path] = env, turn, os.getpid()
         return env, turn
 
+# %% ../nbs/15_crops.ipynb #16e7d31d
 class CropStore:
     "Small pictures by key in one LMDB file, shared by threads and processes"
     def __init__(self,

@@ -26,6 +26,7 @@ def windows(
     wh = np.stack([w, w/aspect], 1)
     return np.concatenate([centre - wh/2, wh], 1)
 
+# %% ../nbs/13_persons.ipynb #879e201a
 def move_inside(
     windows,  # (P, 4) x y w h in picture pixels
     sizes,  # (P, 2) width and height of the pictures
@@ -35,6 +36,7 @@ def move_inside(
     corner = windows[:, :2] + (windows[:, 2:] - wh)/2
     return np.concatenate([np.clip(corner, 0, np.maximum(sizes - wh, 0)), wh], 1)
 
+# %% ../nbs/13_persons.ipynb #89246550
 def cut(
     image,  # PIL image
     window,  # x y w h in its pixels, edges; may reach outside

@@ -38,6 +38,14 @@ def _check_shape(image, file):
     if max(width, height) > THIN*min(width, height):
         raise _broken(file, f'{width} x {height} pixels: one side is over {THIN} times the other')
 
+@contextmanager
+def _naming(file):
+    "Errors of a decoder name the file"
+    try: yield
+    except Exception as e:  # as many kinds as there are ways to damage a file
+        raise _broken(file, str(e) if isinstance(e, (OSError, ValueError)) else 'it is damaged') from e
+
+# %% ../nbs/11_pictures.ipynb #6d2b0fad
 _LAY = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270}    # from upright to as it is stored, by the EXIF tag
@@ -47,13 +55,6 @@ def _orientation(image):
     "The EXIF tag in the header; a damaged one turns nothing"
     try: return Image.Image.getexif(image).get(0x0112)    # that of a png would decode all of it
     except Exception: return None
-
-@contextmanager
-def _naming(file):
-    "Errors of a decoder name the file"
-    try: yield
-    except Exception as e:  # as many kinds as there are ways to damage a file
-        raise _broken(file, str(e) if isinstance(e, (OSError, ValueError)) else 'it is damaged') from e
 
 def picture_sizes(
     file,  # path of a picture
@@ -67,6 +68,7 @@ def picture_sizes(
             stored = image.size[::-1]
         return stored[::-1] if swaps else stored, stored
 
+# %% ../nbs/11_pictures.ipynb #968adc53
 def _grey(image):
     "16-bit, 32-bit and float greys, from the darkest to the brightest value, as 8 bits"
     values = np.asarray(image).astype(np.float64)

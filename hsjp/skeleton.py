@@ -87,6 +87,17 @@ class Skeleton:
 
 def _is_sigma(value): return isinstance(value, (int, float)) and 0 < value < 10
 
+# %% ../nbs/10_skeleton.ipynb #2a654702
+COCO = Skeleton(
+    names='''nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow
+             left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle'''.split(),
+    limbs=[(15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9),
+           (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)],
+    sigmas=[.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062,
+            .107, .107, .087, .087, .089, .089],
+    upper=list(range(11)))
+
+# %% ../nbs/10_skeleton.ipynb #d1c7989a
 def _numbers(pair, names):
     "A pair as two keypoint numbers, from numbers or names; None where it is neither"
     if not isinstance(pair, (list, tuple)) or len(pair) != 2: return None
@@ -115,12 +126,3 @@ def _stated(flip_pairs, names):
         raise ValueError(f'flip_pairs has {flip_pairs[pairs.index(None)]!r}; expected two keypoint numbers '
                          'from 0, or two names')
     return [tuple(p) for p in pairs]
-
-COCO = Skeleton(
-    names='''nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow
-             left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle'''.split(),
-    limbs=[(15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9),
-           (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)],
-    sigmas=[.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062,
-            .107, .107, .087, .087, .089, .089],
-    upper=list(range(11)))
