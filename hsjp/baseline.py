@@ -30,7 +30,7 @@ def stride_first(
     for layer in (resnet.layer2, resnet.layer3, resnet.layer4):
         layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
 
-# %% ../nbs/21_baseline.ipynb #876af08e
+# %% ../nbs/21_baseline.ipynb #65d3bebe
 class SimpleBaseline(PoseNet):
     "A ResNet, three transposed convolutions, a head"
     def __init__(self,
@@ -80,7 +80,7 @@ class SimpleBaseline(PoseNet):
             x = relu(norm(up(x) + lateral(aside)))
         return x
 
-# %% ../nbs/21_baseline.ipynb #089395c4
+# %% ../nbs/21_baseline.ipynb #e8b9f8d2
 def simple_baseline(
     n_out,          # heatmaps: N*N patches or K joints
     depth=50,       # of the ResNet: 18, 34, 50, 101 or 152; the paper's is 50

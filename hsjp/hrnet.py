@@ -49,7 +49,7 @@ def fuse_path(
     halvings = [conv_bn(widths[j], widths[j], stride=2) for _ in range(i-j-1)]
     return nn.Sequential(*halvings, conv_bn(widths[j], widths[i], stride=2, relu=False))
 
-# %% ../nbs/22_hrnet.ipynb #4cfd49a9
+# %% ../nbs/22_hrnet.ipynb #8c84cdfe
 class Exchange(nn.Module):
     "Every stream for itself through four blocks, then all are fused"
     def __init__(self,
@@ -74,7 +74,7 @@ def transition(
     on = [nn.Identity() if h == w else conv_bn(h, w) for h, w in zip(have, want)]
     return nn.ModuleList([*on, nn.Sequential(conv_bn(have[-1], want[-1], stride=2))])
 
-# %% ../nbs/22_hrnet.ipynb #4d496377
+# %% ../nbs/22_hrnet.ipynb #838c8f43
 class HRNet(PoseNet):
     "A stem, a row of bottlenecks, three stages of two, three and four streams, a head on the largest stream"
     def __init__(self,
@@ -105,7 +105,7 @@ class HRNet(PoseNet):
             xs = stage([m(x) for m, x in zip(move, xs + xs[-1:])])
         return xs[0]
 
-# %% ../nbs/22_hrnet.ipynb #923f560c
+# %% ../nbs/22_hrnet.ipynb #35303966
 def hrnet(
     n_out,          # heatmaps: N*N patches or K joints
     width=32,       # channels of the largest stream: 32 or 48 as published, 8 or 16 to learn and try

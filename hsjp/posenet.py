@@ -52,7 +52,7 @@ def _stats(channels, device, dtype):
         once = [torch.tensor(s, device=device, dtype=dtype) for s in (MEAN, STD)]
         return [s.repeat(channels//3)[:, None, None] for s in once]
 
-# %% ../nbs/20_posenet.ipynb #bebdfe3a
+# %% ../nbs/20_posenet.ipynb #8079c687
 def turn_channels(
     x,  # pictures `(B, 3 or 6, H, W)`, or kernels of a first convolution
 ):      # the same shape, RGB as BGR or BGR as RGB
@@ -94,7 +94,7 @@ def layers(
     upper = [[f'layer{k}', f'transition{k-1}', f'stage{k}'] for k in range(1, 5)]
     return [[getattr(model, n) for n in group if hasattr(model, n)] for group in (stem, *upper)]
 
-# %% ../nbs/20_posenet.ipynb #f9dda0fc
+# %% ../nbs/20_posenet.ipynb #815f4536
 class PoseNet(nn.Module):
     "What both networks share: what they know of themselves, and frozen layers that stay asleep"
     stride = 4
@@ -148,7 +148,7 @@ def feature_shapes(
             for part, shapes in _handed_on(model, size).items()}
     return pd.DataFrame({'channels x height x width': rows})
 
-# %% ../nbs/20_posenet.ipynb #8ec409e6
+# %% ../nbs/20_posenet.ipynb #af09abfa
 def show_features(
     model,  # any `PoseNet`
     size=(256, 192),  # (H, W) of the picture in pixels
@@ -166,16 +166,17 @@ def show_features(
             ax.add_patch(plt.Rectangle((x - wide/2, -1.1*i - high/2), wide, high, color=colours[size[0]//h]))
             ax.text(x, -1.1*i - high/2 - .05, f'{c} ch.\n{h} x {w}', ha='center', va='top', fontsize=7)
         ax.text(x, .6, part, ha='center', fontsize=8)
-    names, depth = list(parts), 1.1*max(map(len, parts.values())) - .1
+    names, low = list(parts), -1.1*max(map(len, parts.values())) + .35
     for k in (3, 2, 1) if hasattr(model, 'lateral_layers') else ():
-        arrow = dict(arrowstyle='->', color='#888888', connectionstyle=f'arc3,rad={.1 + .1*(3-k)}')
+        arrow = dict(arrowstyle='->', color='#888888', connectionstyle='arc3,rad=.12')
+        low = -1.1
         to, start = ((names.index(n), -.62) for n in (f'deconv {4-k}', f'layer {k}'))
         ax.annotate('', to, start, arrowprops=arrow)
-    ax.set(xlim=(-.6, len(parts) - .4), ylim=(-depth - .1, .8), title=title)
+    ax.set(xlim=(-.6, len(parts) - .4), ylim=(low, .8), title=title)
     ax.axis('off')
     return ax
 
-# %% ../nbs/20_posenet.ipynb #b44ef3b7
+# %% ../nbs/20_posenet.ipynb #e0c43f66
 def n_params(model): return sum(p.numel() for p in model.parameters())
 
 def check_finite(
