@@ -54,6 +54,7 @@ class Detections(PersonDataset):
         columns = (a.tolist() for a in (self.image_ids, self.category_ids, self.boxes.round(3), self.scores))
         return [dict(image_id=i, category_id=c, bbox=b, score=s) for i, c, b, s in zip(*columns)]
 
+# %% ../nbs/31_detect.ipynb #6bbc6179
 def _detection(d, whose):
     "(x, y, w, h, score) of one entry, or a ValueError that names what is wrong"
     try:
@@ -90,6 +91,7 @@ def detections(
     rows, category_ids = zip(*kept)
     return Detections(pictures, rows, whose, list(category_ids))
 
+# %% ../nbs/31_detect.ipynb #b47cdb84
 def detect(
     pictures,  # PersonDataset: each of its pictures is looked at once
     detector,  # function from a picture, (3, H, W) uint8, to boxes (M, 4) x y w h in pixels and scores (M,)
@@ -102,6 +104,7 @@ def detect(
         rows += [(i, *b, s) for b, s in zip(boxes.reshape(-1, 4), scores, strict=True)]
     return Detections(pictures, rows, whose)
 
+# %% ../nbs/31_detect.ipynb #1fc9b20e
 def fasterrcnn(
     weights='DEFAULT',  # torchvision's, trained on COCO, downloaded once; or a path; None: random
     min_score=.05,  # boxes below are left out
