@@ -121,6 +121,7 @@ paper_hrnet = replace(paper_simple_baseline, epochs=210, drops=(170/210, 200/210
 published_simple_baseline = replace(paper_simple_baseline, affine=(40, .3, 0), normal=True)
 published_hrnet = replace(paper_hrnet, normal=True, half_body=.3)
 
+# %% ../nbs/44_finetune.ipynb #44a00006
 def finetune(
     train, valid,  # PersonDatasets with labels
     model,  # network; its head is replaced if it does not fit

@@ -76,6 +76,7 @@ class StepLoader(DataLoader):
         "Draw the batch with the predictions `out`, as `Learner.show_results` hands them over"
         self.show_batch(b, max_n, out[0].cpu())
 
+# %% ../nbs/42_learner.ipynb #42a00003
 def step_loaders(
     train, valid, # datasets whose items are uint8 crops and a few numbers
     train_step, valid_step, # batch steps
@@ -100,6 +101,7 @@ class BFloat16(Callback):
             with torch.autocast(x.device.type, torch.bfloat16): return forward(x).float()
         model.forward = once
 
+# %% ../nbs/42_learner.ipynb #42a00007
 class SeedEpochs(Callback):
     "Order of pictures and every random draw of an epoch depend on (seed, epoch) alone"
     def __init__(self,
@@ -112,7 +114,7 @@ class SeedEpochs(Callback):
         self.dls.train.step.reseed(epoch + 100_000*processes()[0])
 
 # %% ../nbs/42_learner.ipynb #1e6c2fd7
-# torch's Adam: betas .9 .999, eps 1e-8, no decay (paper, section 3.4)
+# betas .9 .999, eps 1e-8, no decay: torch's defaults; the paper's section 3.4 says Adam and no more
 adam = partial(OptimWrapper, opt=partial(torch.optim.Adam, fused=True))
 
 def heatmap_learner(

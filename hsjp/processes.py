@@ -47,6 +47,7 @@ def rank0_first():
     yield
     if count > 1 and not rank: dist.barrier()
 
+# %% ../nbs/40_processes.ipynb #40a0000a
 class Distributed(Callback):
     "Gradients are averaged over the processes, metrics too; the batch-norm statistics are the first one's"
     order = -20 # before fastai's switch between training and evaluation
