@@ -4,7 +4,7 @@
 
 A puzzle is cut, solved and assigned at 64 x 64; a pose is found at 128 x 96, from a crop that lies ready. The
 median of 15 runs after 5 to warm up goes to --out, by default hsjp/data/results/browser.csv, of which lesson
-51_browser makes a table. Wants playwright and a Chromium.
+60_browser makes a table. Wants playwright and a Chromium.
 """
 import argparse
 import shutil

@@ -8,9 +8,10 @@ import pytest
 from hands import centre, drag
 from PIL import Image
 
+from hsjp.page import read_url
 from hsjp.people import studio
 from hsjp.pretrain import puzzle_view
-from hsjp.widgets import JigsawWidget, PoseWidget, from_url
+from hsjp.widgets import JigsawWidget, PoseWidget
 
 
 def slots(page): return json.loads(page.locator('code').inner_text().partition('=')[2])
@@ -117,7 +118,7 @@ def test_the_still_picture_is_the_puzzle():
     crop = puzzle_view(studio('valid'), 216)[77][0]
     w = JigsawWidget([crop], n=2)
     still = np.asarray(w.still()).astype(float)
-    whole = np.asarray(from_url(w.pictures[0]).resize((120, 120))).astype(float)
+    whole = np.asarray(read_url(w.pictures[0]).resize((120, 120))).astype(float)
     x, y = 60*(w.slots[0] % 2), 60*(w.slots[0]//2)
     assert np.abs(still[y:y+60, x:x+60] - whole[:60, :60]).max() < 1
 

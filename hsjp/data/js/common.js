@@ -122,11 +122,16 @@ const paper = el => dark(el) ? '#17181a' : '#ffffff';
 // Draw now, when the page changes its theme or the widget its size; returns the function that ends it
 function redraw(el, draw) {
   let asked = 0;
-  const soon = () => { cancelAnimationFrame(asked); asked = requestAnimationFrame(draw); };
+  const themed = () => { // words in these colours can be read on the page
+    const tones = dark(el) ? ['#81c995', '#f28b82', '#9aa0a6'] : ['#188038', '#c5221f', '#5f6368'];
+    ['--good', '--bad', '--quiet'].forEach((name, i) => el.style.setProperty(name, tones[i]));
+    draw();
+  };
+  const soon = () => { cancelAnimationFrame(asked); asked = requestAnimationFrame(themed); };
   const themes = new MutationObserver(() => setTimeout(soon, 80)), size = new ResizeObserver(soon);
   for (const e of [document.documentElement, document.body]) themes.observe(e, { attributes: true });
   size.observe(el);
-  draw();
+  themed();
   return () => { themes.disconnect(); size.disconnect(); cancelAnimationFrame(asked); };
 }
 

@@ -1,0 +1,114 @@
+"""Make what the widgets of lesson 63_replays show, and store it in hsjp/data/results.
+
+    python tools/stored.py plateau                    # a small network leaves chance
+    python tools/stored.py starts                     # scratch and HSJP on the same people
+    python tools/stored.py starts --solver LAST.pt    # from puzzles solved before, as `hsjp demo` leaves them
+"""
+import argparse
+import io
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from fastai.callback.core import Callback
+
+import hsjp
+from hsjp.baseline import compact
+from hsjp.crops import crop_cache, hold
+from hsjp.demo import Budget, learn_poses, measure, solve_puzzles
+from hsjp.evaluate import oks
+from hsjp.learner import fit_stage
+from hsjp.page import as_picture
+from hsjp.people import few_labels, studio
+from hsjp.pretrain import Stage, pretrain_learner, puzzle_view, solve
+from hsjp.runs import Run
+from hsjp.skeleton import COCO
+from hsjp.weights import load_checkpoint, load_weights, save_checkpoint
+
+RESULTS = Path(hsjp.__file__).parent/'data'/'results'
+
+class Watch(Callback):
+    "Every so many steps: the loss since the last look, what unseen people's puzzles say, one of them in full"
+    def __init__(self,
+        crops,  # (B, 3, S, S) uint8: unseen people
+        size,  # side of the puzzles in pixels
+        shown,  # number of the one whose heatmaps are kept
+        every,  # steps
+    ):
+        self.crops, self.size, self.shown, self.every = crops, size, shown, every
+        self.rows, self.losses = [], []
+    def before_fit(self): self.look(0)
+    def after_batch(self):
+        if not self.training: return
+        self.losses.append(self.loss.item())
+        if len(self.losses) == self.every: self.look(self.rows[-1]['seen'] + self.every*len(self.x))
+    def look(self, seen):
+        puzzles, centres, points, maps = solve(self.model, self.crops, self.size)
+        self.model.train()
+        found = (points - centres).norm(dim=-1) < self.size/(2*int(centres.shape[1]**.5))
+        maps = (255*maps[self.shown].clamp(0, 1) + .5).to(torch.uint8).numpy()
+        self.rows.append(dict(seen=seen, loss=np.mean(self.losses or [np.nan]), maps=maps,
+                              patches=found.float().mean().item(), solved=found.all(1).float().mean().item()))
+        self.puzzle, self.centres = puzzles[self.shown], centres[self.shown]
+        self.losses = []
+        print(*(f'{k} {v:.4g}' for k, v in self.rows[-1].items() if k != 'maps'), flush=True)
+
+def plateau(out, n=2, width=16, puzzles=32_000, size=64, batch=64, shown=7):
+    "The paper's turns, rate and targets, and no stages before: the plateau is long enough to be seen"
+    train, valid = (hold(puzzle_view(studio(s), size)) for s in ('train', 'valid'))
+    crops = torch.stack([valid[i][0] for i in range(len(valid))])
+    torch.manual_seed(0)
+    watch, epochs = Watch(crops, size, shown, 1024//batch), round(puzzles/len(train))
+    stage = Stage(n, size, epochs, batch=batch, warmup=50, anneal=.4, drops=(), flip=.5)
+    model = compact(n*n, width=width)
+    learn = pretrain_learner(train, valid.subset(range(64)), model, n, size, batch=batch, flip=stage.flip,
+                             device='cpu', cbs=[watch])
+    fit_stage(learn, stage, Run(None, 'jigsaw', {}, ()))
+    file = io.BytesIO()
+    as_picture(watch.puzzle).save(file, 'webp', quality=90)
+    column = lambda name, kind: np.array([r[name] for r in watch.rows], kind)
+    np.savez_compressed(RESULTS/'plateau.npz', seen=column('seen', np.int32), maps=column('maps', np.uint8),
+                        loss=column('loss', np.float32), patches=column('patches', np.float32),
+                        solved=column('solved', np.float32), centres=watch.centres.numpy(),
+                        puzzle=np.frombuffer(file.getvalue(), np.uint8))
+
+def starts(out, solver=None, people=12, seed=0):
+    "`hsjp demo` step by step: keypoints of a few unseen people by both starts, and the AP over all"
+    budget, labelled, valid = Budget(), studio('train', True), studio('valid', True)
+    keep = lambda view: hold(crop_cache(view, out/'crops'))
+    if not solver: solver = solve_puzzles(studio('train'), valid, out, budget, seed)[1][4]
+    seen, names = keep(valid.view(size=budget.size)), ('scratch', 'HSJP')
+    few = np.linspace(0, len(valid) - 1, people).round().astype(int)
+    points, ap = [], []
+    for labels, pictures in zip(budget.labels, budget.pictures):
+        train = keep(few_labels(labelled, labels, seed).view(size=budget.size, margin=1.25))
+        for name in names:
+            file = out/f'pose-{labels}-{name}.pt'
+            if file.is_file(): model = load_checkpoint(file)[0]
+            else:
+                torch.manual_seed(seed)
+                model = compact(len(labelled.skeleton.names), width=budget.width)
+                if name == 'HSJP': load_weights(model, solver)
+                _, recipe = learn_poses(train, seen, model, pictures, seed, device='cpu')
+                save_checkpoint(file, model, 'pose', asdict(recipe), size=list(budget.size))
+            measures, (found, _) = measure(model, seen, 'cpu')
+            points.append(found[few])
+            ap.append(measures['AP'])
+            print(labels, name, measures, flush=True)
+        truth = valid.points[few], valid.visible[few], valid.table.area[few], COCO.sigmas
+        each = [np.diag(oks(p, *truth)) for p in points]
+        pairs = lambda values, kind: np.array(values, kind).reshape(-1, 2, *np.shape(values)[1:])
+        np.savez_compressed(RESULTS/'starts.npz', person=few, image_id=valid.image_ids[few],
+                            labels=budget.labels[:len(ap)//2], ap=pairs(ap, np.float32),
+                            points=pairs(points, np.float16), oks=pairs(each, np.float16))
+
+if __name__ == '__main__':
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('what', choices=['plateau', 'starts'])
+    p.add_argument('--out', type=Path, default=Path('runs/stored'), help='folder of the runs')
+    p.add_argument('--solver', type=Path, help='checkpoint of the puzzles; without it they are solved first')
+    p.add_argument('--threads', type=int, default=1)
+    a = p.parse_args()
+    torch.set_num_threads(a.threads)
+    plateau(a.out) if a.what == 'plateau' else starts(a.out, a.solver)
