@@ -7,15 +7,19 @@ __all__ = ['SOLUTION', 'lessons', 'is_solution', 'without_solutions', 'copy_less
 
 # %% ../nbs/49_lessons.ipynb #341d83bc
 import json
+import shutil
 from pathlib import Path
 
 import hsjp
 
 # %% ../nbs/49_lessons.ipynb #bab6635d
+def _source():
+    package = Path(hsjp.__file__).parent
+    return next(p for p in (package/'notebooks', package.parent/'nbs') if p.is_dir())
+
 def lessons():  # {name: path}, such as {'00_jigsaw.ipynb': ..., 'tutorials/quickstart.ipynb': ...}
     "All notebooks that come with the package"
-    package = Path(hsjp.__file__).parent
-    source = next(p for p in (package/'notebooks', package.parent/'nbs') if p.is_dir())
+    source = _source()
     hidden = lambda name: any(part.startswith('.') for part in Path(name).parts)
     found = {p.relative_to(source).as_posix(): p for p in sorted(source.rglob('*.ipynb'))}
     return {name: path for name, path in found.items() if not hidden(name)}
@@ -54,4 +58,6 @@ def copy_lessons(
         target = Path(folder)/name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding='utf-8')
+    pictures = shutil.ignore_patterns('*.png')  # those of README.md
+    shutil.copytree(_source()/'images', Path(folder)/'images', ignore=pictures, dirs_exist_ok=True)
     return len(books)
