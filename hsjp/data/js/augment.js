@@ -204,7 +204,7 @@ function render({ model, el }) {
     const [turn, scale, sx, sy] = move();
     set(e.shiftKey ? { turn: turn + 3*dx, scale: scale - .02*dy } : { shift_x: sx + .01*dx, shift_y: sy + .01*dy });
   } });
-  box.append(tag('div', { class: 'row' }, ...sliders), tag('div', { class: 'row' }, one, many, again, which),
+  box.append(tag('div', { class: 'hs-row' }, ...sliders), tag('div', { class: 'hs-row' }, one, many, again, which),
     tag('div', { class: 'panels' },
       tag('figure', { style: `flex:0 1 ${whole}px` }, main, status, tag('figcaption', {}, 'The input is inside the frame. Drag the picture to shift it, the ' +
         'orange handle to turn and scale it. Arrow keys: shift; with Shift: turn and scale. Grey numbers: masked.')),

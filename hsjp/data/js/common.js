@@ -5,7 +5,7 @@ const STYLE = `
 .hsjp{--accent:#e8710a;--good:#188038;--bad:#d93025;--quiet:#80868b;color:var(--jp-ui-font-color1,var(--bs-body-color,inherit));
   font:15px/1.45 system-ui,sans-serif;max-width:100%;container-type:inline-size}
 .hsjp *{box-sizing:border-box} .hsjp [hidden]{display:none!important}
-.hsjp .row{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:center;margin:.4rem 0}
+.hsjp .hs-row{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:center;margin:.4rem 0}
 .hsjp .panels{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
 .hsjp figure{margin:0;max-width:100%} .hsjp figcaption{font-size:13px;color:var(--quiet)}
 .hsjp canvas{display:block;max-width:100%;border-radius:4px;touch-action:none;outline-offset:2px}

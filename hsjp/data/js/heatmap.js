@@ -131,7 +131,7 @@ function render({ model, el }) {
   pull(whole, p => go(p.x/cell*HEATMAP_STRIDE, p.y/cell*HEATMAP_STRIDE));
   pull(near, p => go((corner[0] + p.x/big)*HEATMAP_STRIDE, (corner[1] + p.y/big)*HEATMAP_STRIDE));
   box.append(
-    tag('div', { class: 'row' }, ...sliders, button('other noise', () => change({ seed: model.get('seed') + 1 }))),
+    tag('div', { class: 'hs-row' }, ...sliders, button('other noise', () => change({ seed: model.get('seed') + 1 }))),
     status,
     tag('div', { class: 'panels' },
       tag('figure', {}, whole, tag('figcaption', {}, 'The heatmap: drag the point. Circle: 3σ. Dashed: a patch.')),

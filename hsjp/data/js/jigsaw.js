@@ -7,7 +7,7 @@ function render({ model, el }) {
   const canvas = board(S, S, 'puzzle', { tabindex: 0 });
   const peaks = board(S, S, 'where the network sees each patch'), back = board(S, S, 'what the network puts back');
   const maps = board(S, S, 'heatmaps, each at the home of its patch');
-  const status = tag('div', { role: 'status' }), order = tag('code'), rival = tag('div', { class: 'row' });
+  const status = tag('div', { role: 'status' }), order = tag('code'), rival = tag('div', { class: 'hs-row' });
   let image = null, square = null, held = null, cursor = null, picked = null, clock = 0, solving = false, zoom = 1, said = '';
 
   // ---- the puzzle ----
@@ -167,7 +167,7 @@ function render({ model, el }) {
     tag('figure', {}, maps, tag('figcaption', {}, 'one heatmap a patch, at its home')),
     tag('figure', {}, back, tag('figcaption', {}, 'put back by the network')));
   box.append(
-    tag('div', { class: 'row' }, move, button('shuffle', () => shuffle()),
+    tag('div', { class: 'hs-row' }, move, button('shuffle', () => shuffle()),
       get('pictures').length > 1 ? button('next person', next) : '', ask,
       slider('zoom', { min: .7, max: 2, step: .02, value: 1, oninput: v => { zoom = v; cut(); }, show: v => v.toFixed(1) }),
       photoDrop('your own photo', im => { image = im; cut(); })),

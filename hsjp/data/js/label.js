@@ -30,8 +30,8 @@ function render({ model, el }) {
   const pick = choice('keypoint', names.map((t, i) => [i, t]), 0, i => put(model, { keypoint: +i }));
   const hideButton = toggle('Hidden', false, hide), boxButton = toggle('Draw box', false, on => { boxing = on; draw(); });
   const back = button('Undo', undo), before = button('Previous picture', () => turn(-1)), after = button('Next picture', () => turn(1));
-  box.append(tag('div', { class: 'row' }, pick, hideButton, button('Not there', gone), back, boxButton), status, stage,
-    tag('div', { class: 'row' }, before, after), tag('div', { class: 'row' }, tag('small', {},
+  box.append(tag('div', { class: 'hs-row' }, pick, hideButton, button('Not there', gone), back, boxButton), status, stage,
+    tag('div', { class: 'hs-row' }, before, after), tag('div', { class: 'hs-row' }, tag('small', {},
       'Click: place. Right-click: place a hidden one. Drag: mend. Keys on the picture: arrows move by a pixel (Shift: ten), '
       + 'Enter next, Backspace back, H hidden, N not there, U undo, Page Up and Page Down other pictures.')));
 

@@ -111,7 +111,7 @@ function render({ model, el }) {
     const [x, y] = model.get('points')[chosen()], by = e.shiftKey ? 5 : 1;
     move(x + by*dx, y + by*dy);
   } });
-  box.append(tag('div', { class: 'row' }, which, button('put all on the truth', () => change(truth[0].map(p => [...p])))),
+  box.append(tag('div', { class: 'hs-row' }, which, button('put all on the truth', () => change(truth[0].map(p => [...p])))),
     tag('figure', { style: `max-width:${w*zoom}px` }, canvas, tag('figcaption', {},
       'Drag a keypoint of the left person. Rings: where its similarity is 0.50, 0.75, 0.95. Arrow keys: one pixel; with Shift: 5.')),
     ladder, status, list);

@@ -7,10 +7,10 @@ function render({ model, el }) {
   const who = i => n ? `patch ${i + 1} of ${k}` : names[i];
   const move = slider('channel', { min: 1, max: k, value: 1, oninput: c => put(model, { channel: c - 1 }), show: c => `${c} of ${k}` });
   const again = button('Peaks as decoded', () => setPoints(decoded));
-  box.append(tag('div', { class: 'row' }, move, again), tag('div', { class: 'panels' },
+  box.append(tag('div', { class: 'hs-row' }, move, again), tag('div', { class: 'panels' },
     tag('figure', {}, left, tag('figcaption', {}, n ? 'the puzzle, one heatmap, all peaks' : 'the crop, one heatmap, all peaks')),
     tag('figure', {}, right, tag('figcaption', {}, n ? 'put back by these peaks' : 'the person by these peaks'))), status,
-    tag('div', { class: 'row' }, tag('small', {}, 'Drag a peak. Keys: arrows change the channel, Shift and an arrow moves its peak.')));
+    tag('div', { class: 'hs-row' }, tag('small', {}, 'Drag a peak. Keys: arrows change the channel, Shift and an arrow moves its peak.')));
   const away = (p, i) => truth.length ? Math.hypot(p[i][0] - truth[i][0], p[i][1] - truth[i][1]) : 0;
   const setPoints = points => put(model, { points, found: points.map((_, i) => !truth.length || away(points, i) < eps),
     slots: n ? peakSlots(points, n, size[0]) : [] });

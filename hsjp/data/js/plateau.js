@@ -17,9 +17,9 @@ function render({ model, el }) {
     if (model.get('epoch') === last) go(0);
     playing = setInterval(() => box.isConnected && model.get('epoch') < last ? go(model.get('epoch') + 1) : stop(), 160);
   });
-  box.append(tag('div', { class: 'row' }, move, play), status, chart, tag('div', { class: 'panels', style: 'margin-top:.6rem' },
+  box.append(tag('div', { class: 'hs-row' }, move, play), status, chart, tag('div', { class: 'panels', style: 'margin-top:.6rem' },
     ...[heat, peaks, back].map((b, i) => tag('figure', { style: `flex:1 1 100px;max-width:${side}px` }, b, tag('figcaption', {}, parts[i])))),
-  tag('div', { class: 'row' }, tag('small', {}, 'Drag in the curves, or use the slider, or the arrow keys on the curves.')));
+  tag('div', { class: 'hs-row' }, tag('small', {}, 'Drag in the curves, or use the slider, or the arrow keys on the curves.')));
   // where each heatmap peaks: the middle of the brightest pixel
   const decode = maps => maps.map(v => {
     let best = 0;

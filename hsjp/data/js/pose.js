@@ -76,7 +76,7 @@ function render({ model, el }) {
   const load = () => loadPicture(get('picture')).then(im => { image = im; make(); draw(); find(); });
 
   box.append(
-    tag('div', { class: 'row' },
+    tag('div', { class: 'hs-row' },
       choice('network', get('known').map(n => [n, n]), get('which'), which => { put(model, { which }); find(); }),
       choice('heatmap of', [[-1, 'none'], ...get('joints').map((n, k) => [k, n.replace('_', ' ')])], -1,
         k => { shown = +k; draw(); }),

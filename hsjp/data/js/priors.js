@@ -63,7 +63,7 @@ function render({ model, el }) {
   const pick = p => change({ keypoint: names[nearest(p)] });
   draggable(canvas, { grab: pick, move: pick });
   keys(canvas, { onstep: (dx, dy) => dx ? step(dx) : change({ n: Math.max(2, Math.min(8, model.get('n') - dy)) }) });
-  box.append(tag('div', { class: 'row' }, which, count), status,
+  box.append(tag('div', { class: 'hs-row' }, which, count), status,
     tag('figure', { style: 'max-width:28rem' }, canvas, tag('figcaption', {}, `${model.get('source')}: percent of each patch of the person's box. ` +
       'The figure joins the mean places; touch a joint to choose it. Arrow keys: left, right: joint; up, down: N.')));
   watch(model, ['n', 'keypoint'], later);

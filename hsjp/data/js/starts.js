@@ -10,9 +10,9 @@ function render({ model, el }) {
   const who = slider('person', { min: 0, max: last, value: 0, show: i => `${i + 1} of ${last + 1}`, oninput: show });
   let wanted = false;
   const truths = toggle('Show the truth', false, on => { wanted = on; draw(); });
-  box.append(tag('div', { class: 'row' }, move, who, truths), tag('div', { class: 'panels' },
+  box.append(tag('div', { class: 'hs-row' }, move, who, truths), tag('div', { class: 'panels' },
     ...boards.map((b, i) => tag('figure', { style: `flex:1 1 150px;max-width:${wide}px` }, tag('strong', {}, titles[i]), b, captions[i]))), status,
-    tag('div', { class: 'row' }, tag('small', {}, 'Keys on a picture: left and right change the person, up and down the labels. Orange is the left side, blue the right.')));
+    tag('div', { class: 'hs-row' }, tag('small', {}, 'Keys on a picture: left and right change the person, up and down the labels. Orange is the left side, blue the right.')));
   const images = pictures.map(() => null);
   const draw = () => {
     const l = at(), i = model.get('person');
