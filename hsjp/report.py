@@ -192,15 +192,17 @@ def _html(table):
 def summary(
     rows,  # DataFrame, one row a number of labels, a start and a seed
 ):  # html
-    "What came out, in two sentences"
+    "What came out, in two sentences: at equal fine-tuning, and at equal work"
     means, few = rows.groupby(['labels', 'start']).AP.mean(), rows.labels.min()
     ours, theirs = means[few, 'HSJP'], means[few, 'scratch']
     text = (f'With {few} labelled people, the network that had solved puzzles before reaches '
             f'<b>AP {ours:.1f}</b>; the same network from random weights reaches {theirs:.1f} '
             f'({ours - theirs:+.1f}).')
-    if (few, 'scratch, equal work') in means:
+    fair = [k for k in sorted(rows.labels.unique()) if (k, 'scratch, equal work') in means]
+    against = [f"{means[k, 'scratch, equal work']:.1f} against {means[k, 'HSJP']:.1f} with {k}" for k in fair]
+    if fair:
         text += (' Given as many pictures as puzzles and fine-tuning together, the random start reaches '
-                 f"{means[few, 'scratch, equal work']:.1f}.")
+                 f'{", ".join(against)} labelled people.')
     return text
 
 def _note(r, title):
