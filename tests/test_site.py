@@ -1,11 +1,15 @@
 "The built site in a browser: no error, nothing fetched from elsewhere, no sideways scrolling, light and dark"
 import functools
 import http.server
+import json
 import re
 import threading
 from pathlib import Path
 
 import pytest
+from hands import centre, drag
+
+from hsjp.people import studio
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT/'_docs'
@@ -99,3 +103,31 @@ def test_the_lint_sees_what_is_wrong(monkeypatch):
     dead = [*dead_links('a.html', page, pages, {*pages, 'x.png'})]
     assert dead == ['no such place: b.html#there', 'dead link c.html']
     assert page.silent == ['img x.png'] and len(page.elsewhere) == 2
+
+@needs_site
+def test_a_reader_plays_on_the_front_page(page, url):
+    page.goto(f'{url}/index.html')
+    widget = page.locator('.hsjp').first
+    status, puzzle = widget.locator('[role=status]'), widget.locator('canvas').first
+    widget.get_by_role('slider', name='N').fill('2')
+    for i in range(4):
+        now = json.loads(widget.locator('code').inner_text().partition('=')[2])
+        if now[i] != i: drag(page, puzzle, centre(now[i], 2), centre(i, 2))
+    assert status.inner_text().startswith('Solved in')
+    widget.get_by_role('button', name='shuffle').click()
+    widget.get_by_role('button', name='let the network try').click()
+    widget.get_by_text('The network: 4 of 4 patches, solved').wait_for()
+    people = studio('valid')
+    widget.locator('input[type=file]').set_input_files(people.files[5])
+    widget.get_by_text('The network:').wait_for()
+    assert not page.wrong
+
+@needs_site
+def test_a_reader_drags_a_keypoint(page, url):
+    page.goto(f'{url}/evaluate.html')
+    widget = page.locator('.hsjp').first
+    status = widget.locator('[role=status]')
+    before = status.inner_text()
+    widget.locator('canvas').first.focus()
+    for _ in range(12): page.keyboard.press('Shift+ArrowDown')
+    assert before.startswith('OKS') and status.inner_text() != before and not page.wrong
