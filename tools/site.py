@@ -93,6 +93,6 @@ def main():
     shutil.rmtree(ROOT/'_docs', ignore_errors=True)
     shutil.move(site.out, ROOT/'_docs')
     print(f'{len(site.pages)} pages in _docs')
-    sys.exit('\n'.join(found))
+    sys.exit('\n'.join(found) or None)
 
 if __name__ == '__main__': main()  # proc_nbs spawns processes that import this file
