@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,10 +11,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-import nbformat
 import pytest
 from hands import centre, drag
-from nbformat.v4 import new_code_cell, new_notebook
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -78,15 +77,12 @@ def wait_until(true, seconds):
 
 @pytest.fixture
 def lab(browser, tmp_path):
-    "A notebook with a puzzle, run in JupyterLab: (page, ask)"
+    "The lesson on puzzles, run in JupyterLab: (page, ask)"
     pytest.importorskip('jupyterlab', reason='jupyterlab is not installed')
     folder, home = tmp_path/'lessons', tmp_path/'home'
     folder.mkdir()
     home.mkdir()
-    cells = ['from hsjp.widgets import JigsawWidget\nw = JigsawWidget(n=2, seed=1)', 'w']
-    kernel = dict(kernelspec=dict(name='python3', display_name='python3', language='python'))  # else Lab asks
-    book = new_notebook(cells=[new_code_cell(c) for c in cells], metadata=kernel)
-    nbformat.write(book, folder/'play.ipynb')
+    shutil.copy(ROOT/'nbs'/'00_jigsaw.ipynb', folder/'play.ipynb')
     with jupyter(folder, home) as url:
         page = browser.new_page(viewport={'width': 1280, 'height': 900})
         wrong = []
@@ -103,24 +99,24 @@ def lab(browser, tmp_path):
 def test_hand_and_kernel_see_the_same_puzzle(lab):
     page, ask = lab
     tells = lambda code, want: wait_until(lambda: ask(f'print({code})') == want, 30)
-    widget = page.locator('.hsjp')
+    widget = page.locator('.hsjp').first
     widget.locator('canvas').first.wait_for(timeout=60_000)
     move = widget.get_by_role('slider', name='N')
     move.focus()
     page.keyboard.press('ArrowRight')
-    tells('w.n, len(w.slots)', '3 9')
+    tells('toy.n, len(toy.slots)', '3 9')
     page.keyboard.press('ArrowLeft')
-    tells('w.n, len(w.slots)', '2 4')
-    canvas, slots = widget.locator('canvas').first, json.loads(ask('print(w.slots)'))
+    tells('toy.n, len(toy.slots)', '2 4')
+    canvas, slots = widget.locator('canvas').first, json.loads(ask('print(toy.slots)'))
     for i in range(4):
         if slots[i] == i: continue
         drag(page, canvas, centre(slots[i], 2), centre(i, 2))
         slots = [slots[i] if s == i else i if s == slots[i] else s for s in slots]
-        tells('w.slots', str(slots))
-    tells('w.solved', 'True')
+        tells('toy.slots', str(slots))
+    tells('toy.solved', 'True')
     widget.get_by_role('button', name='shuffle').click()
     widget.get_by_role('button', name='let the network try').click()
     widget.get_by_text('The network:').wait_for(timeout=60_000)
-    tells('w.found >= 2 and len(w.points)', '4')
-    ask('w.slots = [0, 1, 2, 3]')
+    tells('toy.found >= 2 and len(toy.points)', '4')
+    ask('toy.slots = [0, 1, 2, 3]')
     widget.get_by_text('Solved in').wait_for(timeout=30_000)
