@@ -81,7 +81,10 @@ class Widget(anywidget.AnyWidget):
     def _answer(self, _, message, buffers):
         "Send a network that the page asks for"
         name = message.get('network')
-        if name in self.networks: self.send(dict(network=name, spec=network_spec(name)))
+        if name is None: return
+        known = name in self.networks
+        self.send(dict(network=name, **(dict(spec=network_spec(name)) if known else
+                                        dict(error=f'{name} is no network of this widget'))))
     @property
     def state(self):
         "What the page knows: {name: value}"
@@ -102,7 +105,7 @@ class Widget(anywidget.AnyWidget):
         picture = self.still()
         alt = html.escape(self.alt)
         if picture is None: return f'<em>{alt}</em>'
-        return f'<img alt="{alt}" src="{picture_url(picture, "webp")}" style="max-width:100%">'
+        return f'<img alt="{alt}" src="{picture_url(picture)}" style="max-width:100%">'
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
         data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
@@ -124,12 +127,11 @@ def as_picture(
 
 def picture_url(
     picture,  # see `as_picture`
-    kind='webp',  # file format: 'webp' is small, 'png' exact
 ):  # 'data:image/...'
     "A picture as the address of itself, for a page"
     buffer = io.BytesIO()
-    as_picture(picture).save(buffer, kind, **(dict(quality=85) if kind == 'webp' else {}))
-    return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'
+    as_picture(picture).save(buffer, 'webp', quality=85)
+    return f'data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}'
 
 def read_url(
     url,  # from `picture_url`

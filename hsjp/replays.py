@@ -121,12 +121,13 @@ class StartsWidget(Widget):
     given, labels, person = Dict().tag(sync=True), Int(25).tag(sync=True), Int(0).tag(sync=True)
     def __init__(self, **state):  # labels: 25, 75 or 250; person: from 0
         r = _stored('starts')
-        self._view = view = studio('valid', True).subset(r['person']).view(size=(144, 96))
+        people = studio('valid', True)
+        self._view = view = people.subset(r['person']).view(size=(144, 96))
         crop = lambda points: _tidy([[view.to_crop(p.astype(float)) for p in pair] for pair in points])
         super().__init__(**state, given=dict(labels=r['labels'].tolist(), size=[96, 144], names=COCO.names,
             pictures=[picture_url(view.cut(i)) for i in range(len(view))], points=crop(r['points']),
             truth=_tidy(view.to_crop(view.points)), ap=_tidy(r['ap']),
-            oks=r['oks'].astype(float).round(2).tolist(), people=len(studio('valid')), limbs=COCO.limbs))
+            oks=r['oks'].astype(float).round(2).tolist(), people=len(people), limbs=COCO.limbs))
     def still(self):
         which = self.given['labels'].index(self.labels)
         return _dotted(self._view.cut(self.person), self.given['points'][which][1][self.person], 240)

@@ -54,7 +54,7 @@ def test_the_network_solves_in_the_page(open_page, n):
     told.wait_for()
     assert int(re.search(r'(\d+) of', told.inner_text())[1]) >= (4 if n == 2 else 3)
     solve_by_hand(page, n)
-    told = page.get_by_text(f'You: {n*n} of {n*n}')
+    page.get_by_text(f'You: {n*n} of {n*n}').wait_for()
     assert 'Solved' in page.get_by_role('status').inner_text()
 
 def test_other_n_is_for_people_alone(two):

@@ -24,9 +24,8 @@ function render({ model, el }) {
     if (!get('moves')) clock = performance.now();
     const slots = get('slots').map(s => s === a ? b : s === b ? a : s);
     const solved = slots.every((s, i) => s === i);
-    put(model, { slots, solved, moves: get('moves') + 1, seconds: Math.round((performance.now() - clock)/100)/10,
-      ...(get('points').length ? {} : forget()) });
-    if (get('points').length && !solved) solve(); else draw();
+    put(model, { slots, solved, moves: get('moves') + 1, seconds: Math.round((performance.now() - clock)/100)/10 });
+    get('points').length ? solve() : draw();
   }
   function shuffle(n = get('n')) {
     const watched = get('points').length > 0, slots = shuffled(n*n, random(Math.floor(1e9*Math.random())));
