@@ -19,8 +19,8 @@ from fastai.callback.core import Callback, CancelFitException
 
 import hsjp
 from hsjp.crops import crop_cache
-from hsjp.inputs import load_persons
 from hsjp.models import simple_baseline
+from hsjp.people import load_persons
 from hsjp.pretrain import Stage, pretrain
 
 RESULTS = Path(hsjp.__file__).parent/'data'/'results'/'plateau.csv'

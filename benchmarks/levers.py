@@ -20,10 +20,9 @@ import hsjp
 from hsjp.crops import crop_cache
 from hsjp.evaluate import coco_ap, coco_results, pck
 from hsjp.finetune import FinetuneRecipe, finetune, pose_learner
-from hsjp.inputs import load_persons
 from hsjp.learner import SeedEpochs, rate_schedule
 from hsjp.models import freeze_upto, replace_head, simple_baseline
-from hsjp.people import label_share
+from hsjp.people import label_share, load_persons
 from hsjp.predict import predict
 from hsjp.pretrain import curriculum, pretrain
 from hsjp.weights import load_weights

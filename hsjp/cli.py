@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 import hsjp
-from .inputs import at_least_0, count, depth, device_name, pair, positive, share, side, whole
+from .inputs import at_least_0, count, depth, device_name, pair, patches, positive, share, side, whole
 
 # %% ../nbs/58_cli.ipynb #040e02ac
 _COCO = ('--data person_keypoints_train2017.json --pictures train2017 '
@@ -25,7 +25,7 @@ _EXAMPLES = dict(
     pretrain=f'''hsjp pretrain --data mannequins --out runs/puzzles
                  hsjp pretrain --data photos/ --out runs/puzzles
                  torchrun --nproc-per-node 4 --no-python hsjp pretrain {_COCO} \\
-                     --recipe paper --model hrnet''',
+                     --recipe paper --model hrnet --n 6 --lr 1e-3 --epochs 240''',
     finetune=f'''hsjp finetune --data mannequins --labels 0.1 --weights runs/puzzles/best.pt --out runs/hsjp
                  hsjp finetune --data train.json --valid valid.json --labels 0.1 --out runs/scratch
                  hsjp finetune --data train.json --resume --out runs/scratch
@@ -123,6 +123,9 @@ def _demo(sub):
                    help='from scratch with the same total work, too, for every number of labels (default: '
                         'for the fewest)')
     c.add_argument('--seeds', type=count, default=1, help='repeat all of it with so many seeds (default: 1)')
+    c.add_argument('--jobs', type=count,
+                   help='trainings side by side, each in a process of its own (default: one a GPU, else one '
+                        'a core, at most four)')
     _data(c, 'or a COCO-format json', 'studio')
     _valid(c)
 
@@ -135,6 +138,13 @@ def _pretrain(sub):
                         'epochs, batch 256')
     c.add_argument('--puzzles', type=count, nargs='+', default=[12_000, 54_000, 54_000],
                    help='small recipe: to show at N = 2, 3, ... (default: 12000 54000 54000)')
+    c.add_argument('--n', type=patches, help="patches a side, at the end of the small recipe's curriculum "
+                                             "(default: 6 for recipe paper, else as many as --puzzles say)")
+    c.add_argument('--lr', type=positive, help="peak learning rate (default: the recipe's)")
+    c.add_argument('--epochs', type=count, help="of each stage; the paper's drops keep their shares of it "
+                                                "(default: the recipe's)")
+    c.add_argument('--original', action='store_true',
+                   help='the unshuffled picture as three more channels, as in section 5.3 of the paper')
     c.add_argument('--size', type=side, default=64, help='small recipe: side of the puzzles in pixels '
                                                          '(default: 64)')
     c.add_argument('--strength', type=at_least_0, default=.5,
@@ -158,7 +168,10 @@ def _finetune(sub):
     c.add_argument('--labels', type=float, default=.1, help='share of the labelled pictures (default: 0.1)')
     c.add_argument('--size', type=side, nargs=2, metavar=('H', 'W'),
                    help="of the input in pixels, multiples of 32 (default: the recipe's; small: 96 64)")
-    c.add_argument('--epochs', type=count, help="default: the recipe's")
+    c.add_argument('--epochs', type=count, help="default: the recipe's; drops of the rate keep their shares")
+    c.add_argument('--freeze', type=whole,
+                   help='layers 0 to this one, at most 4, keep the weights they start from (default: all '
+                        'learn)')
     c.add_argument('--lr', type=positive, help="peak learning rate (default: the recipe's)")
     c.add_argument('--batch', type=count, help="default: the recipe's")
     c.add_argument('--sigma', type=positive, help="of the targets, in heatmap pixels (default: the recipe's)")

@@ -16,27 +16,26 @@ import pandas as pd
 import torch
 
 from hsjp.inputs import (
-    EMBEDDED,
     jigsaw_network,
     known_network,
     labelled_people,
-    load_persons,
     network,
-    pictures_of,
     readable,
     reading,
     tell,
     train_valid,
 )
 from .lessons import copy_lessons
+from .people import EMBEDDED, load_persons, pictures_of
 
 # %% ../nbs/57_commands.ipynb #ffeb09b9
 def cmd_demo(a):
     from hsjp.demo import demo
     from hsjp.finetune import check_names
     from hsjp.runs import check_writable
+    from hsjp.sweep import jobs_here
     check_writable(a.out)
-    data = a.data
+    people = None
     if a.quick and (a.fair or a.data != 'studio'):
         raise ValueError('--quick shows the studio, from puzzles that were solved before; expected neither '
                          '--fair nor other --data')
@@ -44,10 +43,10 @@ def cmd_demo(a):
         labelled, valid = train_valid(a, True)
         check_names(labelled, valid)
         unlabelled = load_persons(a.data, a.pictures, min_side=32, **reading(a))
-        data = unlabelled.subset(~np.isin(unlabelled.files, valid.files)), labelled, valid
-        tell(*data, out=a.out)
-    demo(a.out, a.quick, a.fair, a.seeds, a.seed, data, a.device, name=Path(a.data).name,
-         skip_bad=a.skip_bad)
+        people = unlabelled.subset(~np.isin(unlabelled.files, valid.files)), labelled, valid
+        tell(*people, out=a.out)
+    demo(a.out, a.quick, a.fair, a.seeds, a.seed, a.data, people, 1 if a.quick else a.jobs or jobs_here(),
+         a.device, skip_bad=a.skip_bad)
 
 def _shaping(a):
     "What shapes a run besides its recipe: from which persons, cut how"
@@ -56,27 +55,45 @@ def _shaping(a):
     given = {n: getattr(a, n, None) for n in paths + plain}
     return given | {n: str(given[n]) for n in paths if given[n]}
 
+def _stages(a, pictures):
+    "The stages that --recipe names; what is given on the line wins"
+    from hsjp.pretrain import PAPER, curriculum
+    stages, given = PAPER, dict(lr=a.lr, epochs=a.epochs)
+    if a.recipe == 'paper': given['n'] = a.n
+    else:
+        counts = a.puzzles if a.n is None else (a.puzzles + a.puzzles[-1:]*a.n)[:a.n - 1]
+        stages = curriculum(pictures, tuple(counts), a.size, a.strength)
+    return [replace(s, **{k: v for k, v in given.items() if v is not None}) for s in stages]
+
+def _tell_drops(recipe):
+    "After which epochs the rate falls: shares of all, so that other --epochs move them"
+    if not recipe.drops: return
+    at = ' and '.join(str(round(d*recipe.epochs)) for d in recipe.drops)
+    print(f'{recipe.epochs} epochs; the learning rate falls to a tenth after {at}', flush=True)
+
 def cmd_pretrain(a):
     from hsjp.crops import crop_cache
-    from hsjp.pretrain import PAPER, curriculum, pretrain, puzzle_view
+    from hsjp.jigsaw import puzzle_size
+    from hsjp.pretrain import pretrain, puzzle_view
     from hsjp.processes import join_processes, processes, rank0_first
     from hsjp.runs import check_run, check_writable
     a.device = join_processes(a.device)
     first = processes()[0] == 0
     if first: check_writable(a.out)
     check_run(a.out, a.resume, a.overwrite)
-    model = network(a, PAPER[0].n**2 if a.recipe == 'paper' else 4)    # pretrain gives each stage its head
-    min_side = a.min_side if a.min_side is not None else 0 if a.recipe == 'paper' else 32
+    paper, model = a.recipe == 'paper', network(a, 4)    # pretrain gives each stage its head
+    min_side = a.min_side if a.min_side is not None else 0 if paper else 32
     train, valid = train_valid(a, False, min_side)
-    stages, inside = PAPER, a.recipe == 'small'
-    if a.recipe == 'small': stages = curriculum(len(train), tuple(a.puzzles), a.size, a.strength)
+    stages = _stages(a, len(train))
     if first: print(f'{len(train):,} persons for puzzles, {len(valid):,} for validation', flush=True)
+    if first and paper: _tell_drops(stages[0])
     with rank0_first():
         size = max(s.size for s in stages)
-        views = (puzzle_view(p, size, a.pad or (1. if inside else None), inside) for p in (train, valid))
+        how = (None, False, puzzle_size(size, stages[0].n)) if paper else (1., True, None)
+        views = (puzzle_view(p, size, a.pad or how[0], *how[1:]) for p in (train, valid))
         train, valid = (crop_cache(p, Path(a.out)/'crops', skip_bad=a.skip_bad) for p in views)
     if first: tell(train, valid, out=a.out)
-    recipe = {**_shaping(a), 'min_side': min_side, 'inside': inside, 'model': model.config}
+    recipe = {**_shaping(a), 'min_side': min_side, 'inside': not paper, 'model': model.config}
     pretrain(train, valid, model, stages, a.out, recipe, a.resume, a.seed, overwrite=a.overwrite,
              workers=a.workers, device=a.device)
     if first: print(f'weights: {Path(a.out)/"best.pt"}')
@@ -87,7 +104,8 @@ def _recipe(a):
     named = dict(small=f.FinetuneRecipe(size=(96, 64), margin=1.25),
                  paper=f.paper_hrnet if a.model == 'hrnet' else f.paper_simple_baseline,
                  published=f.published_hrnet if a.model == 'hrnet' else f.published_simple_baseline)[a.recipe]
-    given = dict(size=a.size and tuple(a.size), epochs=a.epochs, lr=a.lr, batch=a.batch, sigma=a.sigma)
+    given = dict(size=a.size and tuple(a.size), epochs=a.epochs, lr=a.lr, batch=a.batch, sigma=a.sigma,
+                 freeze=a.freeze)
     return replace(named, **{k: v for k, v in given.items() if v is not None})
 
 def cmd_finetune(a):
@@ -114,6 +132,7 @@ def cmd_finetune(a):
     source = imagenet_weights(model) if a.weights == 'imagenet' else a.weights
     if source: print(load_weights(model, source))
     print(f'{len(few):,} labelled persons of {len(train):,}, {len(valid):,} for validation', flush=True)
+    _tell_drops(recipe)
     kept = {**_shaping(a), 'start': Path(a.weights).name if a.weights else 'random', 'model': model.config}
     finetune(few, valid, model, recipe, max(1, recipe.epochs//8), a.seed, a.out, kept, a.resume, a.overwrite,
              workers=a.workers, device=a.device)

@@ -15,11 +15,11 @@ import torch
 from fastai.callback.core import Callback, CancelValidException
 from fastai.learner import Metric
 
-from .augment import PoseBatch
+from .augment import ColourAugment, PoseBatch
 from .evaluate import coco_ap, coco_results
 from .heatmap import HeatmapLoss, decode_heatmaps
 from .learner import fit_stage, heatmap_learner, step_loaders
-from .models import replace_head
+from .models import freeze_upto, replace_head
 from .predict import grid_points
 from .runs import Run
 
@@ -99,7 +99,7 @@ def check_names(
                          'expected the same, in the same order')
 
 # %% ../nbs/44_finetune.ipynb #2926b402
-@dataclass
+@dataclass(frozen=True)
 class FinetuneRecipe:
     "How to fine-tune; the defaults are the small recipe, for the compact network at 96 x 64 on a laptop"
     epochs:int=40
@@ -114,6 +114,8 @@ class FinetuneRecipe:
     half_body:float=0.  # share of pictures cut to half a body, see `hsjp.augment.PoseBatch`
     size:tuple=None  # (H, W) of the input in pixels; None: as the persons come
     margin:float=None  # crop over window; None: as the persons come
+    freeze:int=None  # layers 0 to this one stay as they are, see `freeze_upto`; None: all learn
+    colour:bool=None  # True: random colours, which the paper has not
 
 paper_simple_baseline = FinetuneRecipe(140, 1e-3, 128, 2., (45, .35, 0), 0, 0., (90/140, 120/140),
                                        size=(256, 192), margin=1.75)
@@ -132,14 +134,15 @@ def finetune(
     kept=None,  # plain dict to keep in the checkpoints beside the recipe: data, labels, ...
     resume=False,  # True: go on from out/last.pt
     overwrite=False,  # True: a run that is in `out` already is replaced
-    **kwargs,  # see `pose_learner`: bf16, workers, device, colour
+    pause=0,  # see `Run`
+    **kwargs,  # see `pose_learner`: bf16, workers, device
 ):  # list of rows, one an epoch; the model is trained in place
     "Fine-tune by a recipe; the validation people are tried on the untrained network before any training"
     check_recipe(recipe)
     train, k = train.view(size=recipe.size, margin=recipe.margin), len(train.skeleton.names)
     plain = {**(kept or {}), **asdict(recipe), 'size': list(train.size), 'every': every, 'seed': seed}
     keeps = dict(size=list(train.size), names=train.skeleton.names)
-    run = Run(out, 'pose', plain, (PoseAP.name,), resume, overwrite, **keeps)
+    run = Run(out, 'pose', plain, (PoseAP.name,), resume, overwrite, pause, **keeps)
     if model.final_layer.out_channels != k or getattr(model, 'task', None) == 'jigsaw':
         torch.manual_seed(seed)
         replace_head(model, k)
@@ -148,8 +151,10 @@ def finetune(
         run.check_network(model.config)
         model.load_state_dict(run.state['model'])
         start = run.rows[-1]['epoch'] + 1
+    if recipe.freeze is not None: freeze_upto(model, recipe.freeze)
     learn = pose_learner(train, valid, model, recipe.sigma, recipe.affine, normal=recipe.normal,
-                         half_body=recipe.half_body, batch=recipe.batch, seed=seed, **kwargs)
+                         half_body=recipe.half_body, batch=recipe.batch, seed=seed,
+                         colour=ColourAugment() if recipe.colour else None, **kwargs)
     if start >= recipe.epochs: return run.rows
     with learn.no_bar(), learn.no_logging(): learn.validate()
     learn.add_cb(ValidateEvery(every, start))
@@ -165,6 +170,8 @@ def check_recipe(
     for name, least in (('epochs', 1), ('batch', 1)):
         value = getattr(recipe, name)
         if value < least: raise ValueError(f'{name} is {value}; expected at least {least}')
+    if recipe.freeze not in (None, *range(5)):
+        raise ValueError(f'freeze is {recipe.freeze}; expected a layer from 0 to 4')
     for name in ('lr', 'sigma'):
         value = getattr(recipe, name)
         if not 0 < value < math.inf: raise ValueError(f'{name} is {value}; expected a number above 0')

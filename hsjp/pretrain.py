@@ -127,7 +127,7 @@ def pretrain_learner(
     return heatmap_learner(dls, model, HeatmapLoss(.95*sigma_bound(n, size/4)), metrics, bf16, cbs)
 
 # %% ../nbs/43_pretrain.ipynb #0fb378c0
-@dataclass
+@dataclass(frozen=True)
 class Stage:
     "One stage of pretraining; the defaults are the paper's recipe (sections 3.1 to 3.4)"
     n:int=6  # patches a side
@@ -164,9 +164,10 @@ def puzzle_view(
     size,  # side of the puzzles in pixels
     pad=1.,  # window over box; None: as the persons come
     inside=True,  # False: as in the paper, with black bars where a window reaches beyond its picture
-):  # PersonDataset with square crops, a little larger than the puzzles
+    side=None,  # of the crops in pixels; None: an eighth more than the puzzles, a multiple of 6
+):  # PersonDataset with square crops
     "Squares around people, for puzzles"
-    side = -(-size*9//8//6)*6
+    side = side or -(-size*9//8//6)*6
     return persons.view(size=(side, side), labels=False, pad=pad, inside=inside)
 
 class NarrowTargets(Callback):
@@ -212,6 +213,7 @@ def pretrain(
     seed=0,  # of everything random
     log=print,  # gets a sentence after each stage
     overwrite=False,  # True: a run that is in `out` already is replaced
+    pause=0,  # see `Run`
     **kwargs,  # see `pretrain_learner`: colour, bf16, workers, device
 ):  # list of rows, one an epoch; the model is trained in place
     "Pretrain by stages (paper, section 3.4, is one stage); under torchrun with all its processes"
@@ -219,7 +221,8 @@ def pretrain(
     rank, count = processes()
     _check_stages(train, valid, stages, count)
     recipe = {**(recipe or {}), 'stages': [asdict(s) for s in stages], 'seed': seed}
-    run, first, done = Run(out, 'jigsaw', recipe, ('solved', 'patches'), resume, overwrite), 0, (0, 0)
+    run = Run(out, 'jigsaw', recipe, ('solved', 'patches'), resume, overwrite, pause)
+    first, done = 0, (0, 0)
     if run.state:
         run.check_network(model.config)
         done = run.rows[-1]['stage'], run.rows[-1]['epoch'] + 1

@@ -73,10 +73,11 @@ class Run:
         best_by,  # names of metrics: the best epoch has the highest, the first counts most
         resume=False,  # True: go on from last.pt
         overwrite=False,  # True: a run that is there already is replaced
+        pause=0,  # seconds at least between two saves of last.pt; the last epoch is always kept
         **extra,  # more to keep in the checkpoints
     ):
         self.out, self.task, self.recipe = out and Path(out), task, recipe
-        self.best_by, self.extra = best_by, extra
+        self.best_by, self.extra, self.pause, self.saved = best_by, extra, pause, time.perf_counter()
         self.rows, self.state = [], None
         if not out: return
         last, own = self.out/'last.pt', ('history.csv', 'last.pt', 'best.pt', 'best-n*.pt', 'pose.pt')
@@ -104,6 +105,8 @@ class Run:
         save_checkpoint(self.out/path, model, self.task, self.recipe, **self.extra, **more)
     def save_last(self, learn):
         "last.pt and history.csv, after an epoch"
+        if learn.epoch + 1 < learn.n_epoch and time.perf_counter() - self.saved < self.pause: return
+        self.saved = time.perf_counter()
         self.save('last.pt', learn.model, rows=self.rows, opt=learn.opt.state_dict())
         part = self.out/f'history.csv.{os.getpid()}.part'
         pd.DataFrame(self.rows).to_csv(part, index=False)

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 import torch
 
-from hsjp.baseline import compact
 from hsjp.cli import main
-from hsjp.crops import hold
-from hsjp.demo import Budget, WholeProgress, compare, learn_poses, measure, plan
+from hsjp.demo import Budget, compare, plan
+from hsjp.experiments import measure
 from hsjp.people import few_labels, mannequins, studio
 from hsjp.pretrain import puzzle_view, solve
+from hsjp.recipes import Data, people_of, work
 from hsjp.report import show_bars, stored, summary, table_of, write_report
+from hsjp.sweep import Bar, Count
 from hsjp.weights import load_checkpoint, shipped
 
 SMALL = Budget(puzzles=(512, 512), puzzle_size=32, size=(64, 64), labels=(4, .25), pictures=(500, 504),
@@ -24,10 +25,9 @@ SHIPPED = ['pose-mannequins', 'pose-studio', 'puzzles-2', 'puzzles-3']
 
 @pytest.fixture(scope='module')
 def result(tmp_path_factory):
-    sets = studio('train'), studio('train', True), studio('valid', True)
     out, said = tmp_path_factory.mktemp('demo'), []
-    few = [s.subset(range(32)) for s in sets]
-    return compare(*few, out, SMALL, seed=3, log=said.append) | dict(said=said, out=out, quick=False)
+    few = [s.subset(range(32)) for s in people_of(Data())]
+    return compare(few, out, SMALL, (3,), log=said.append) | dict(said=said, out=out, quick=False)
 
 def test_every_start_has_a_row_with_its_work(result):
     rows = result['rows'].set_index(['labels', 'start'])
@@ -36,9 +36,8 @@ def test_every_start_has_a_row_with_its_work(result):
     assert (rows.puzzles == [0, 1024, 0, 0, 1024]).all() and (rows.seed == 3).all()
     assert rows.pictures[4, 'scratch'] == rows.pictures[4, 'HSJP'] == 496
     assert rows[['AP', 'AP50', 'PCK@0.1', 'PCK@0.05']].map(lambda v: 0 <= v <= 100).all(axis=None)
-    for (labels, start), row in rows.iterrows():
-        file = result['out']/f'pose-{labels}-{start.replace(", ", "-").replace(" ", "-")}.pt'
-        model, checkpoint = load_checkpoint(file)
+    for (labels, _), row in rows.iterrows():
+        model, checkpoint = load_checkpoint(result['out']/row.run/'pose.pt')
         assert checkpoint['recipe']['labels'] == labels and checkpoint['size'] == [64, 64]
         again, _ = measure(model.to(memory_format=torch.channels_last), result['valid'])
         assert again['AP'] == pytest.approx(row.AP, abs=.5)
@@ -54,10 +53,14 @@ def test_the_report_is_one_file_that_says_what_it_measured(result, tmp_path):
     assert len(re.findall('alt="[^"]+"', page)) == page.count('<img')
 
 def test_equal_work_is_puzzles_and_pictures_together():
-    lines = plan(Budget(fair=(True,)*3), studio('train', True), 114_000)
-    assert [p for _, s, p in lines if 'equal' in s] == [122_000, 126_000, 126_000]
+    people = people_of(Data())
+    recipes = plan(Budget(fair=(True,)*3), people)
+    for r in recipes:
+        if 'equal' not in r.start: continue
+        ours = next(sum(work(o, people)) for o in recipes if o.start == 'HSJP' and o.labels == r.labels)
+        assert work(r, people)[1] == pytest.approx(ours, rel=.03)
     hundred = mannequins('valid', True).subset(range(100))
-    assert [k for k, s, _ in plan(SMALL, hundred, 0) if s == 'HSJP'] == [4, 25]
+    assert [r.labels for r in plan(SMALL, (hundred,)*3) if r.start == 'HSJP'] == [4, 25]
 
 def test_the_table_is_the_mean_over_seeds():
     rows = pd.DataFrame([dict(labels=25, start='HSJP', seed=s, AP=ap, AP50=50., **{'PCK@0.1': 80.}, puzzles=9,
@@ -76,12 +79,6 @@ def test_few_labels_are_nested_and_counted():
     assert set(few_labels(people, 25, 2).ids) != set(small.ids)
     with pytest.raises(ValueError, match='count is 3001'): few_labels(people, 3001)
 
-def test_few_people_are_repeated_for_an_epoch_and_the_pictures_kept():
-    few = hold(studio('train', True).subset(range(6)).view(size=(64, 64), margin=1.25))
-    valid = hold(studio('valid', True).subset(range(8)).view(size=(64, 64)))
-    rows, recipe = learn_poses(few, valid, compact(17, width=4), 1000, 0)
-    assert rows[-1]['seen'] == 2*496 == recipe.epochs*496 and recipe.batch == 16
-
 def test_puzzles_from_windows_inside_the_picture_have_no_black_bar():
     view = puzzle_view(mannequins('valid'), 64)
     assert view.inside and view.size == (72, 72) and not view.labels
@@ -92,11 +89,13 @@ def test_one_bar_takes_the_place_of_the_learners_own():
     class Learn:
         progress, logger = type('P', (), dict(run=True))(), print
         x, training = torch.zeros(4, 3), True
-    progress, said = WholeProgress(8, lambda s: said.append(s)), []
-    progress.learn = Learn
-    progress.before_fit()
-    progress.after_batch()
-    progress.say('half')
+    said = []
+    bar = Bar(8, said.append)
+    count = Count(bar.add)
+    count.learn = Learn
+    count.before_fit()
+    count.after_batch()
+    bar.say('half')
     assert Learn.progress.run is False and Learn.logger(1) is None and said[0].startswith('half  [50% done')
 
 def animals(folder, count):
@@ -120,7 +119,7 @@ def test_the_demo_of_a_small_json(tmp_path, capsys, monkeypatch):
     small = Budget((32, 32), puzzle_size=32, size=(64, 64), labels=(.03, .1), pictures=(500, 500),
                    fair=(False, False), width=4)
     monkeypatch.setattr('hsjp.demo.HARD', small)
-    assert main(['demo', '--data', str(file), '--skip-bad', '--out', str(tmp_path/'o')]) == 0
+    assert main(['demo', '--data', str(file), '--skip-bad', '--jobs', '1', '--out', str(tmp_path/'o')]) == 0
     rows = pd.read_csv(tmp_path/'o'/'rows.csv')
     assert list(rows.start) == ['scratch', 'HSJP']
     assert 'animals.json' in (tmp_path/'o'/'report.html').read_text(encoding='utf-8')
@@ -130,12 +129,12 @@ def test_every_seed_has_its_folder_and_its_rows(tmp_path, monkeypatch):
                    width=4)
     monkeypatch.setattr('hsjp.demo.HARD', small)
     words = ['demo', '--data', str(animals(tmp_path, 12)), '--seeds', '2', '--seed', '5', '--fair']
-    assert main([*words, '--out', str(tmp_path/'o')]) == 0
+    assert main([*words, '--jobs', '1', '--out', str(tmp_path/'o')]) == 0
     rows = pd.read_csv(tmp_path/'o'/'rows.csv')
     assert list(rows.seed) == [5]*3 + [6]*3
     assert list(rows.start[3:]) == ['scratch', 'HSJP', 'scratch, equal work']
     assert pd.read_csv(tmp_path/'o'/'table.csv').seeds.tolist() == [2]*3
-    assert (tmp_path/'o'/'seed-6'/'pose-4-HSJP.pt').is_file()
+    assert all((tmp_path/'o'/name/'pose.pt').is_file() for name in rows.run)
 
 @pytest.mark.parametrize('words', [['--fair'], ['--data', 'mannequins']])
 def test_a_quick_demo_is_of_the_studio(words, tmp_path, capsys):

@@ -6,7 +6,7 @@
 """
 import argparse
 import io
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,17 @@ from fastai.callback.core import Callback
 
 import hsjp
 from hsjp.baseline import compact
-from hsjp.crops import crop_cache, hold
-from hsjp.demo import Budget, learn_poses, measure, solve_puzzles
+from hsjp.crops import hold
+from hsjp.demo import Budget, plan
 from hsjp.evaluate import oks
 from hsjp.learner import fit_stage
 from hsjp.page import as_picture
-from hsjp.people import few_labels, studio
+from hsjp.people import studio
 from hsjp.pretrain import Stage, pretrain_learner, puzzle_view, solve
+from hsjp.recipes import Data, people_of
 from hsjp.runs import Run
 from hsjp.skeleton import COCO
-from hsjp.weights import load_checkpoint, load_weights, save_checkpoint
+from hsjp.sweep import run_all
 
 RESULTS = Path(hsjp.__file__).parent/'data'/'results'
 
@@ -74,34 +75,18 @@ def plateau(out, n=2, width=16, puzzles=32_000, size=64, batch=64, shown=7):
                         puzzle=np.frombuffer(file.getvalue(), np.uint8))
 
 def starts(out, solver=None, people=12, seed=0):
-    "`hsjp demo` step by step: keypoints of a few unseen people by both starts, and the AP over all"
-    budget, labelled, valid = Budget(), studio('train', True), studio('valid', True)
-    keep = lambda view: hold(crop_cache(view, out/'crops'))
-    if not solver: solver = solve_puzzles(studio('train'), valid, out, budget, seed)[1][4]
-    seen, names = keep(valid.view(size=budget.size)), ('scratch', 'HSJP')
+    "`hsjp demo` as it is: keypoints of a few unseen people by both starts, and the AP over all"
+    budget, data = replace(Budget(), fair=(False,)*3), people_of(Data())
+    recipes, valid = plan(budget, data, seed=seed, weights=solver and str(solver)), data[2]
+    rows = run_all(recipes, out, people=data)
     few = np.linspace(0, len(valid) - 1, people).round().astype(int)
-    points, ap = [], []
-    for labels, pictures in zip(budget.labels, budget.pictures):
-        train = keep(few_labels(labelled, labels, seed).view(size=budget.size, margin=1.25))
-        for name in names:
-            file = out/f'pose-{labels}-{name}.pt'
-            if file.is_file(): model = load_checkpoint(file)[0]
-            else:
-                torch.manual_seed(seed)
-                model = compact(len(labelled.skeleton.names), width=budget.width)
-                if name == 'HSJP': load_weights(model, solver)
-                _, recipe = learn_poses(train, seen, model, pictures, seed, device='cpu')
-                save_checkpoint(file, model, 'pose', asdict(recipe), size=list(budget.size))
-            measures, (found, _) = measure(model, seen, 'cpu')
-            points.append(found[few])
-            ap.append(measures['AP'])
-            print(labels, name, measures, flush=True)
-        truth = valid.points[few], valid.visible[few], valid.table.area[few], COCO.sigmas
-        each = [np.diag(oks(p, *truth)) for p in points]
-        pairs = lambda values, kind: np.array(values, kind).reshape(-1, 2, *np.shape(values)[1:])
-        np.savez_compressed(RESULTS/'starts.npz', person=few, image_id=valid.image_ids[few],
-                            labels=budget.labels[:len(ap)//2], ap=pairs(ap, np.float32),
-                            points=pairs(points, np.float16), oks=pairs(each, np.float16))
+    points = [np.load(out/name/'found.npz')['points'][few] for name in rows.run]
+    truth = valid.points[few], valid.visible[few], valid.table.area[few], COCO.sigmas
+    each = [np.diag(oks(p, *truth)) for p in points]
+    pairs = lambda values, kind: np.array(values, kind).reshape(-1, 2, *np.shape(values)[1:])
+    np.savez_compressed(RESULTS/'starts.npz', person=few, image_id=valid.image_ids[few], labels=budget.labels,
+                        ap=pairs(rows.AP, np.float32), points=pairs(points, np.float16),
+                        oks=pairs(each, np.float16))
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
