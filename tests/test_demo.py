@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from hsjp.cli import main
-from hsjp.demo import Budget, compare, plan
+from hsjp.demo import compare
 from hsjp.experiments import measure
 from hsjp.people import few_labels, mannequins, studio
 from hsjp.pretrain import puzzle_view, solve
-from hsjp.recipes import Data, people_of, work
+from hsjp.recipes import Budget, Data, people_of, plan, work
 from hsjp.report import show_bars, stored, summary, table_of, write_report
 from hsjp.sweep import Bar, Count
 from hsjp.weights import load_checkpoint, shipped

@@ -57,7 +57,7 @@ def test_a_broken_run_goes_on_and_ends_alike(at, people, tmp_path, monkeypatch):
         order = 90
         def after_epoch(self):
             if self.epoch == 0 and self.learn.model.task == at: raise Break('x')
-    monkeypatch.setattr('hsjp.runs.time.perf_counter', iter(range(0, 10**7, 100)).__next__)  # each save is due
+    monkeypatch.setattr('hsjp.runs.time.perf_counter', iter(range(0, 10**7, 100)).__next__)  # saves are due
     with pytest.raises(Break): run(HSJP, tmp_path/'broken', people, cbs=[Stop()])
     assert table(tmp_path/'broken').empty
     again = run(HSJP, tmp_path/'broken', people)

@@ -16,13 +16,12 @@ from fastai.callback.core import Callback
 import hsjp
 from hsjp.baseline import compact
 from hsjp.crops import hold
-from hsjp.demo import Budget, plan
 from hsjp.evaluate import oks
 from hsjp.learner import fit_stage
 from hsjp.page import as_picture
 from hsjp.people import studio
 from hsjp.pretrain import Stage, pretrain_learner, puzzle_view, solve
-from hsjp.recipes import Data, people_of
+from hsjp.recipes import Budget, Data, people_of, plan
 from hsjp.runs import Run
 from hsjp.skeleton import COCO
 from hsjp.sweep import run_all
