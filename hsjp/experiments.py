@@ -147,7 +147,8 @@ def _row(recipe, metrics):
     "One row of a table: what the recipe says, and what came out"
     r, p = recipe, recipe.pretext
     stage = p.stages[-1] if p else None
-    return dict(data=Path(r.data.train).stem, network=r.network.name, labels=metrics.get('labels', r.labels),
+    network = '-'.join(str(v) for v in asdict(r.network).values() if v)
+    return dict(data=Path(r.data.train).stem, network=network, labels=metrics.get('labels', r.labels),
                 start=r.start, seed=r.seed, **{k: metrics.get(k) for k in MEASURES},
                 n=stage and stage.n, patches=metrics.get('patches'), solved=metrics.get('solved'),
                 puzzles=metrics['puzzles'], pictures=metrics.get('pictures', 0), lr=stage and stage.lr,
@@ -192,9 +193,10 @@ def plot(
     x='labels',  # a column of numbers
     measure='AP',  # a column
     by='start',  # one line for each of its values
+    log=True,  # logarithmic axis
     ax=None,  # matplotlib axis; None: a new one
 ):  # the axis
-    "Means as lines over a logarithmic axis, runs as dots"
+    "Means as lines, runs as dots"
     ax = ax or plt.subplots(figsize=(7, 3.6), layout='constrained')[1]
     for i, (name, some) in enumerate(rows.dropna(subset=[x, measure]).groupby(by, sort=False)):
         colour = COLOURS.get(name, f'C{i}')
@@ -202,7 +204,7 @@ def plot(
         ax.plot(means.index, means, color=colour, label=name)
         ax.plot(some[x], some[measure], 'o', color=colour, ms=4, alpha=.7)
     ticks = sorted(rows[x].dropna().unique())
-    ax.set(xscale='log', xlabel=x, ylabel=measure)
+    ax.set(xscale='log' if log else 'linear', xlabel=x, ylabel=measure)
     ax.set_xticks(ticks, [f'{v:,g}' for v in ticks])
     ax.minorticks_off()
     ax.spines[['top', 'right']].set_visible(False)

@@ -209,8 +209,9 @@ def _note(r, title):
     b, seeds = r['budget'], ', '.join(map(str, sorted(r['rows'].seed.unique())))
     return (f'Data: {html.escape(title)}. AP by pycocotools on {len(r["valid"])} unseen people, in '
             f'ground-truth boxes, with the flip test; seed {seeds}; compact network of width '
-            f'{b.width or 32}, {b.size[0]} x {b.size[1]} pixels; {r["seconds"]/60:.1f} minutes. In the table, pictures are '
-            "those of fine-tuning. A small run: not to be compared with the paper's numbers.")
+            f'{b.width or 32}, {b.size[0]} x {b.size[1]} pixels; {r["seconds"]/60:.1f} minutes. In the '
+            'table, pictures are those of fine-tuning. A small run: not to be compared with the '
+            "paper's numbers.")
 
 def _known(name):
     "The stored table of a set that has one"

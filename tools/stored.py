@@ -3,6 +3,7 @@
     python tools/stored.py plateau                    # a small network leaves chance
     python tools/stored.py starts                     # scratch and HSJP on the same people
     python tools/stored.py starts --solver LAST.pt    # from puzzles solved before, as `hsjp demo` leaves them
+    python tools/stored.py study --out runs/study     # rows of `hsjp study` on the studio; --data mannequins
 """
 import argparse
 import io
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from fastai.callback.core import Callback
 
@@ -17,6 +19,7 @@ import hsjp
 from hsjp.baseline import compact
 from hsjp.crops import hold
 from hsjp.evaluate import oks
+from hsjp.experiments import table
 from hsjp.learner import fit_stage
 from hsjp.page import as_picture
 from hsjp.people import studio
@@ -24,6 +27,7 @@ from hsjp.pretrain import Stage, pretrain_learner, puzzle_view, solve
 from hsjp.recipes import Budget, Data, people_of, plan
 from hsjp.runs import Run
 from hsjp.skeleton import COCO
+from hsjp.study import STUDIES, recipes_of
 from hsjp.sweep import run_all
 
 RESULTS = Path(hsjp.__file__).parent/'data'/'results'
@@ -87,12 +91,25 @@ def starts(out, solver=None, people=12, seed=0):
                         ap=pairs(rows.AP, np.float32), points=pairs(points, np.float16),
                         oks=pairs(each, np.float16))
 
+def study(out, data, people):
+    "Rows of finished runs, new ones in place of old ones, with the studies that they belong to"
+    names = {study: {r.name for r in recipes_of(study, 'small', data, people, range(3))} for study in STUDIES}
+    rows = table(out).drop(columns='seconds')
+    rows = rows[rows.data == Path(data.train).stem]
+    rows['studies'] = [' '.join(study for study, runs in names.items() if r in runs) for r in rows.run]
+    there = pd.read_csv(RESULTS/'study.csv') if (RESULTS/'study.csv').is_file() else pd.DataFrame()
+    rows = pd.concat([there, rows]).drop_duplicates('run', keep='last').sort_values(['data', 'start', 'run'])
+    rows.round(3).to_csv(RESULTS/'study.csv', index=False)
+
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['plateau', 'starts'])
+    p.add_argument('what', choices=['plateau', 'starts', 'study'])
     p.add_argument('--out', type=Path, default=Path('runs/stored'), help='folder of the runs')
     p.add_argument('--solver', type=Path, help='checkpoint of the puzzles; without it they are solved first')
+    p.add_argument('--data', default='studio', help='of the study')
     p.add_argument('--threads', type=int, default=1)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
-    plateau(a.out) if a.what == 'plateau' else starts(a.out, a.solver)
+    if a.what == 'plateau': plateau(a.out)
+    if a.what == 'starts': starts(a.out, a.solver)
+    if a.what == 'study': study(a.out, Data(a.data), people_of(Data(a.data)))
