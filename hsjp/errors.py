@@ -6,7 +6,7 @@
 __all__ = ['NEAR', 'KINDS', 'LOW', 'HIGH', 'SIDES', 'ORDER', 'match', 'keypoint_errors', 'error_types', 'shares', 'show_shares',
            'repair', 'repair_costs', 'show_match', 'show_worst', 'results_of', 'write_errors']
 
-# %% ../nbs/33_errors.ipynb #7459c6c9
+# %% ../nbs/33_errors.ipynb #f4d3f518
 from collections import Counter
 
 import numpy as np
@@ -22,7 +22,7 @@ from .predict import predict
 from .records import Records, read_coco, read_json
 from .skeleton import Skeleton
 
-# %% ../nbs/33_errors.ipynb #af0bc9ae
+# %% ../nbs/33_errors.ipynb #b884c16e
 NEAR = .1  # OKS from which a prediction can belong to a person
 
 def match(
@@ -30,16 +30,16 @@ def match(
 ):  # pairs of a prediction and a person
     "Each prediction takes the most similar person who is still free; of equals the last, as in pycocotools"
     free, pairs = np.ones(similar.shape[1], bool), []
-    for d in np.flatnonzero((similar >= NEAR).any(1)):
+    for d in np.flatnonzero((similar >= NEAR).any(1)).tolist():
         row = np.where(free, similar[d], -1)
-        g = len(row) - 1 - row[::-1].argmax()
+        g = len(row) - 1 - int(row[::-1].argmax())
         if row[g] >= NEAR:
             free[g] = False
             pairs.append((d, g))
     return pairs
 
-# %% ../nbs/33_errors.ipynb #50e04974
-KINDS = {'good': '#3aa66f', 'jitter': '#f2c14e', 'inversion': '#e4572e', 'swap': '#8d5fd3', 'miss': '#4d5666'}
+# %% ../nbs/33_errors.ipynb #4f3d7de8
+KINDS = {'good': '#3aa66f', 'jitter': '#f2c14e', 'inversion': '#e4572e', 'swap': '#8d5fd3', 'miss': '#3f88c5'}
 LOW, HIGH = .5, .85  # similarities: a keypoint is found at all; it is found well
 
 def keypoint_errors(
@@ -62,7 +62,7 @@ def keypoint_errors(
     kinds = np.select(list(cases.values()), list(cases), 'none').astype(object)
     return np.where(kinds == 'none', None, kinds), best
 
-# %% ../nbs/33_errors.ipynb #4d73340d
+# %% ../nbs/33_errors.ipynb #c9ec22ee
 def _table(data, path):
     "`Records` of a COCO-format dict just as it is: nothing is mended"
     kinds = [c for c in data['categories'] if c.get('keypoints')]
@@ -110,7 +110,7 @@ def _results(dt, people):
     if bad.any(): raise ValueError(f'result {list(mine)[bad.argmax()]} holds NaN or infinity')
     return mine, numbers[:, :-1].reshape(-1, k, 3)[..., :2]
 
-# %% ../nbs/33_errors.ipynb #cd6a5ad6
+# %% ../nbs/33_errors.ipynb #ba959d02
 SIDES = 32**2, 1e5**2  # square pixels: smallest and largest area of the people who are looked at
 
 def _judged(gt, dt):
@@ -153,7 +153,7 @@ def error_types(
     kinds = pd.DataFrame(kinds, columns=people.skeleton.names, dtype=object)
     return pd.concat([pd.DataFrame(who), kinds], axis=1)
 
-# %% ../nbs/33_errors.ipynb #3cfddc17
+# %% ../nbs/33_errors.ipynb #1a433bed
 def shares(
     errors,  # DataFrame from `error_types`
 ):  # DataFrame: rows 'all' and the keypoints, columns the kinds, percent of the labels
@@ -171,7 +171,7 @@ def show_shares(
     axs = fig.subplots(len(tables) + 1, 1)
     for j, (name, table) in enumerate(tables.items()):
         places = np.arange(len(KINDS)) + (j - (len(tables) - 1)/2)*width
-        bars = axs[0].bar(places, table.loc['all'], .92*width, label=name)
+        bars = axs[0].bar(places, table.loc['all'], .92*width, color=str(.2 + .5*j/len(tables)), label=name)
         axs[0].bar_label(bars, [f'{v:.1f}' for v in table.loc['all']], fontsize=8)
         keypoints, low = table.drop('all').fillna(0), 0
         for kind, colour in KINDS.items():
@@ -179,12 +179,12 @@ def show_shares(
             low = low + keypoints[kind]
         axs[j+1].set(ylabel='% of the keypoint', ylim=(0, 100), xticks=[], title=name)
     axs[-1].set_xticks(range(len(keypoints)), keypoints.index, rotation=60, ha='right', fontsize=8)
-    axs[0].set(ylabel='% of all', ymargin=.15, xticks=range(len(KINDS)), xticklabels=KINDS)
+    axs[0].set(ylabel='% of all', ymargin=.15, xticks=range(len(KINDS)), xticklabels=list(KINDS))
     axs[0].legend(fontsize=8)
     fig.legend(*axs[1].get_legend_handles_labels(), loc='outside lower center', ncols=len(KINDS), fontsize=8)
     return fig
 
-# %% ../nbs/33_errors.ipynb #6ec795fd
+# %% ../nbs/33_errors.ipynb #e48d793c
 ORDER = 'miss', 'swap', 'inversion', 'jitter'  # that of the published code
 
 def repair(
@@ -199,7 +199,7 @@ def repair(
 def _repaired(judged, kinds, published):
     people, results, d, g, _, found, near = judged
     t, results = people.table, list(results.values())
-    points = np.array([r['keypoints'] for r in results], float).reshape(len(results), -1, 3)
+    points = np.array([r['keypoints'] for r in results], float).reshape(-1, len(found.T), 3)
     goal = np.select([found == 'jitter', found == 'miss'], [HIGH, LOW], np.clip(near, LOW, 1))
     far = (1 if published else 2)*np.array(people.skeleton.sigmas)*np.sqrt(-2*np.log(goal)*t.area[g, None])
     away = points[d, :, :2] - t.keypoints[g, :, :2]
@@ -207,7 +207,7 @@ def _repaired(judged, kinds, published):
     length = np.linalg.norm(away, axis=-1)
     moved = t.keypoints[g, :, :2] + away*(far/np.where(length > 0, length, 1))[..., None]
     points[d, :, :2] = np.where(np.isin(found, kinds)[..., None], moved, points[d, :, :2])
-    return [dict(r, keypoints=p) for r, p in zip(results, points.reshape(len(results), -1).tolist())]
+    return [dict(r, keypoints=p) for r, p in zip(results, points.reshape(-1, 3*len(found.T)).tolist())]
 
 def repair_costs(
     gt,  # as in `error_types`
@@ -225,14 +225,14 @@ def repair_costs(
                          AP_in_order=together, gain_in_order=together - rows[-1]['AP_in_order']))
     return pd.DataFrame(rows).set_index('repaired').round(2)
 
-# %% ../nbs/33_errors.ipynb #1d1640bd
+# %% ../nbs/33_errors.ipynb #918a054b
 def show_match(
     persons,  # PersonDataset with labels and pictures
     dt,  # list of results
     match,  # a row of `error_types`
     ax=None,  # matplotlib axis
     title=None,  # above the picture
-): # the axis
+):  # the axis
     "The true pose in white; each predicted keypoint in the colour of its kind, on a line from its place"
     image = to_tensor(persons.open(persons.image_ids.tolist().index(match.image_id)))
     truth = persons.table.keypoints[persons.table.ids.index(match.gt_id), :, :2] + .5
@@ -257,19 +257,19 @@ def show_worst(
     "Predictions that cost most: sure, which puts them first in the ranking, and with a low OKS"
     fig = Figure((2.3*count, 3.2*len(errors)), layout='constrained')
     axs = fig.subplots(len(errors), count, squeeze=False)
-    for ax in axs.flat: ax.axis('off')
     for row, (name, table) in zip(axs, errors.items()):
         score = np.array([found[name][i]['score'] for i in table.dt_index], float)
         worst = np.argsort((table.oks.to_numpy(float) - 1)*score, kind='stable')
         for ax, n in zip(row, worst):
-            title = f'OKS {table.oks[n]:.2f}, score {score[n]:.2f}'
-            show_match(persons, found[name], table.iloc[n], ax, title)
-        row[0].text(0, 1.1, name, transform=row[0].transAxes)
+            show_match(persons, found[name], table.iloc[n], ax)
+            ax.set_title(f'OKS {table.oks[n]:.2f}, score {score[n]:.2f}', fontsize=9)
+        row[0].set_ylabel(name)
+        for ax in row[len(worst):]: ax.axis('off')
     fig.legend(handles=[Patch(color=c, label=k) for k, c in KINDS.items()], loc='outside lower center',
                ncols=len(KINDS), fontsize=8)
     return fig
 
-# %% ../nbs/33_errors.ipynb #788c704c
+# %% ../nbs/33_errors.ipynb #13b48ccb
 def results_of(
     path,  # of the checkpoint, for a sentence
     model,  # pose network
@@ -292,9 +292,9 @@ def write_errors(
     errors, costs = ({name: f(gt, dt) for name, dt in found.items()} for f in (error_types, repair_costs))
     pd.concat(errors, names=['network', 'row']).to_csv(out/'errors.csv')
     pd.concat(costs, names=['network']).to_csv(out/'costs.csv')
-    percent = pd.DataFrame({name: shares(e).loc['all'] for name, e in errors.items()}).T
-    print('Of the keypoints of people who were found, in percent:', percent.round(1), sep='\n')
-    print('AP, and what each kind costs:', pd.concat(costs, names=['network']), sep='\n')
+    percent = pd.DataFrame({name: {'people': len(e), **shares(e).loc['all']} for name, e in errors.items()}).T
+    print('People who were found, and their keypoints in percent:', percent.round(1).to_string(), sep='\n')
+    print('AP, and what each kind costs:', pd.concat(costs, names=['network']).to_string(), sep='\n')
     show_shares(errors).savefig(out/'bars.png', dpi=120)
     if isinstance(gt, PersonDataset): show_worst(errors, found, gt).savefig(out/'worst.png', dpi=120)
     print(*sorted(f.name for f in out.iterdir()), 'in', out)
