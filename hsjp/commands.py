@@ -280,7 +280,7 @@ def cmd_errors(a):
     from hsjp.errors import results_of, write_errors
     from hsjp.records import read_json, read_records
     from hsjp.runs import check_writable
-    if not a.checkpoints + a.results: raise ValueError('no network is named; expected a checkpoint, or --results')
+    if not a.checkpoints + a.results: raise ValueError('expected a checkpoint, or --results')
     out, networks = check_writable(a.out), {p: known_network(p, a) for p in a.checkpoints}
     gt = read_records(a.data, a.category, a.flip_pairs) if a.category or a.flip_pairs else a.data
     if networks or a.pictures or a.data in EMBEDDED: gt = evaluation_boxes(a)
