@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'evaluation_boxes', 'cmd_evaluate', 'cmd_predict', 'cmd_solve',
-           'cmd_priors', 'cmd_export', 'cmd_notebooks']
+           'cmd_priors', 'cmd_errors', 'cmd_export', 'cmd_notebooks']
 
 # %% ../nbs/57_commands.ipynb #24bc21f2
 import json
@@ -293,6 +293,18 @@ def cmd_priors(a):
     out = check_writable(a.out)
     skeleton, *people = labelled_people(a)
     write_priors(*people, skeleton.names, out, a.n)
+
+# %% ../nbs/57_commands.ipynb #deb019e1
+def cmd_errors(a):
+    from hsjp.errors import results_of, write_errors
+    from hsjp.records import read_json, read_records
+    from hsjp.runs import check_writable
+    if not a.checkpoints + a.results: raise ValueError('expected a checkpoint, or --results')
+    out, networks = check_writable(a.out), {p: known_network(p, a) for p in a.checkpoints}
+    gt = read_records(a.data, a.category, a.flip_pairs) if a.category or a.flip_pairs else a.data
+    if networks or a.pictures or a.data in EMBEDDED: gt = evaluation_boxes(a)
+    found = {p: results_of(p, *network, gt, a.device) for p, network in networks.items()}
+    write_errors({**found, **{p: read_json(p) for p in a.results}}, gt, out)
 
 # %% ../nbs/57_commands.ipynb #fc792d4f
 def cmd_export(a):

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from traitlets import Dict, Enum, Float, Int, List, Unicode, observe
 
+from .errors import keypoint_errors
 from .evaluate import oks
 from .heatmap import decode_heatmaps, gaussian_heatmaps
 from .jigsaw import durstenfeld, patch_centres, puzzle_size, shuffle_patches
@@ -99,14 +100,9 @@ class AugmentWidget(Widget):
 
 # %% ../nbs/62_dials.ipynb #9033644e
 def _error_labels(points, truth, area):
-    "Labels of keypoints (K, 2) by Ronchi and Perona's rules; truth (G, K, 2), area (G,): own person first"
-    all_truth = np.concatenate([truth, truth[:, COCO.flip.numpy()]])
-    spread = (2*np.array(COCO.sigmas))**2*np.tile(area, 2)[:, None]
-    ks = np.exp(-((points - all_truth)**2).sum(-1)/(2*spread))
-    best, which = ks.max(0), ks.argmax(0)
-    own = np.select([best > .85, best < .85], ['good', 'jitter'], '')
-    cases = [best < .5, which == 0, which == len(truth)]
-    return np.select(cases, ['miss', own, 'inversion'], 'swap').tolist()
+    "Kinds of error of a pose (K, 2); truth (G, K, 2), area (G,): own person first. '' where there is none"
+    kinds, _ = keypoint_errors(points, truth, np.ones(truth.shape[:2]), area, COCO)
+    return [kind or '' for kind in kinds]
 
 class OksWidget(Widget):
     "A predicted person to drag, its OKS and the error of each keypoint; a second person stands beside"
