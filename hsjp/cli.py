@@ -33,6 +33,10 @@ _EXAMPLES = dict(
     evaluate='''hsjp evaluate runs/hsjp/pose.pt runs/scratch/pose.pt --data valid.json --pictures images
                 hsjp evaluate runs/hsjp/pose.pt --data valid.json --boxes detections.json
                 hsjp evaluate pose_hrnet_w32.pth --model hrnet --data valid.json --protocol published''',
+    study='''hsjp study table3 --seeds 3
+             hsjp study fig6 --stored
+             hsjp study table3 --size paper --data person_keypoints_train2017.json \\
+                 --pictures train2017 --valid person_keypoints_val2017.json --valid-pictures val2017''',
     predict='''hsjp predict runs/hsjp/pose.pt person1.jpg person2.jpg --out runs/poses
                hsjp predict --checkpoint pose-mannequins person.jpg
                hsjp predict runs/hsjp/pose.pt crowd.jpg --detector fasterrcnn
@@ -194,6 +198,27 @@ def _finetune(sub):
     c.add_argument('--batch', type=count, help="default: the recipe's")
     c.add_argument('--sigma', type=positive, help="of the targets, in heatmap pixels (default: the recipe's)")
 
+def _study(sub):
+    c = _add(sub, 'study', "The paper's tables 1 to 3 and figures 3 to 6: small here, or at the paper's size.",
+             'runs/study')
+    c.add_argument('study', choices=['table1', 'table2', 'table3', 'fig3', 'fig4', 'fig5', 'fig6'])
+    c.add_argument('--size', choices=['small', 'paper'], default='small',
+                   help='small: minutes a run on a laptop (default); paper: HRNet-W32 at full size, for which '
+                        '--data names COCO')
+    c.add_argument('--seeds', type=count, default=1, help='repeat all of it with so many seeds (default: 1)')
+    c.add_argument('--jobs', type=count,
+                   help='trainings side by side, each in a process of its own (default: one a GPU, else one '
+                        'a core, at most four)')
+    c.add_argument('--data', default='studio',
+                   help='studio, mannequins, or a COCO-format json (default: studio)')
+    c.add_argument('--pictures', help="folder of the json's pictures (default: 'images' beside it, or its "
+                                      'own folder)')
+    c.add_argument('--valid', help='json of unseen people; studio and mannequins have theirs')
+    c.add_argument('--valid-pictures', help='folder of their pictures (default: --pictures)')
+    c.add_argument('--commands', action='store_true', help='print one command a run, for other machines')
+    c.add_argument('--only', metavar='RUN', help='one run, as --commands names it')
+    c.add_argument('--stored', action='store_true', help='draw the rows that come with the package')
+
 def _evaluate(sub):
     c = _add(sub, 'evaluate', 'COCO AP of one or more checkpoints: in all, by OKS threshold and by keypoint.',
              'runs/evaluate')
@@ -264,7 +289,7 @@ def parser():
                                                     'networks without labels.')
     p.add_argument('--version', action='version', version=hsjp.__version__)
     sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (_demo, _pretrain, _finetune, _evaluate, _errors, _predict, _others): add(sub)
+    for add in (_demo, _pretrain, _finetune, _study, _evaluate, _errors, _predict, _others): add(sub)
     return p
 
 # %% ../nbs/58_cli.ipynb #b0ab0af8
