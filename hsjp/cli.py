@@ -42,6 +42,9 @@ _EXAMPLES = dict(
               hsjp priors --data person_keypoints_train2017.json --n 6''',
     solve='''hsjp solve runs/puzzles/best.pt person1.jpg person2.jpg --out runs/solved
              hsjp solve puzzles-3 photos/*.jpg --seed 1''',
+    download='''hsjp download coco
+                hsjp download coco --parts annotations val --out data/coco
+                hsjp download coco --parts test-dev --url https://mirror.example.org/coco''',
     notebooks='''hsjp notebooks lessons
                  hsjp notebooks sheet --no-solutions''')
 
@@ -111,6 +114,20 @@ def _published(c):
                         'from mmpose)')
     c.add_argument('--caffe', action='store_true',
                    help="published SimpleBaseline: Caffe's bottlenecks, stride on the first 1x1")
+
+# %% ../nbs/58_cli.ipynb #e15c0e92
+def _download(sub):
+    c = _add(sub, 'download', 'Download COCO 2017: pictures and persons for pretraining, fine-tuning and '
+                              'validation. Stopped, the same command goes on.')
+    c.add_argument('what', choices=['coco'], help='the data set')
+    c.add_argument('--out', default='data/coco', help='folder (default: data/coco)')
+    c.add_argument('--parts', nargs='+', default=['annotations', 'val', 'train'], metavar='PART',
+                   choices=['annotations', 'val', 'train', 'test-list', 'test-dev'],
+                   help='annotations, val, train (default: these three), test-dev (list and pictures), '
+                        'test-list')
+    c.add_argument('--url', default='http://images.cocodataset.org',
+                   help="a server with the same files (default: COCO's own)")
+    c.add_argument('--keep-zips', action='store_true', help='else each zip is deleted when it is unpacked')
 
 # %% ../nbs/58_cli.ipynb #ac6e738c
 def _demo(sub):
@@ -233,7 +250,7 @@ def parser():
                                                     'networks without labels.')
     p.add_argument('--version', action='version', version=hsjp.__version__)
     sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (_demo, _pretrain, _finetune, _evaluate, _predict, _others): add(sub)
+    for add in (_demo, _download, _pretrain, _finetune, _evaluate, _predict, _others): add(sub)
     return p
 
 # %% ../nbs/58_cli.ipynb #b0ab0af8

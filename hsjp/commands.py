@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'evaluation_boxes', 'cmd_evaluate', 'cmd_predict', 'cmd_solve',
-           'cmd_priors', 'cmd_export', 'cmd_notebooks']
+           'cmd_priors', 'cmd_download', 'cmd_export', 'cmd_notebooks']
 
 # %% ../nbs/57_commands.ipynb #24bc21f2
 import json
@@ -274,6 +274,12 @@ def cmd_priors(a):
     out = check_writable(a.out)
     skeleton, *people = labelled_people(a)
     write_priors(*people, skeleton.names, out, a.n)
+
+# %% ../nbs/57_commands.ipynb #89a64f3d
+def cmd_download(a):
+    from hsjp.coco import PARTS, download_archives, next_commands
+    download_archives([z for part in a.parts for z in PARTS[part]], a.out, a.url, a.keep_zips)
+    print(*(f'next: {line}' for line in next_commands(a.out)), sep='\n')
 
 # %% ../nbs/57_commands.ipynb #fc792d4f
 def cmd_export(a):
