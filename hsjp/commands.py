@@ -279,7 +279,7 @@ def cmd_priors(a):
 def cmd_download(a):
     from hsjp.coco import PARTS, download_archives, next_commands
     download_archives([z for part in a.parts for z in PARTS[part]], a.out, a.url, a.keep_zips)
-    print(*(f'next: {line}' for line in next_commands(a.out)), sep='\n')
+    for line in next_commands(a.out): print(f'next: {line}')
 
 # %% ../nbs/57_commands.ipynb #fc792d4f
 def cmd_export(a):

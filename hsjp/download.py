@@ -88,6 +88,7 @@ def _go_on(session, url, path, size, timeout, bar):
             _discard(path)
             _note(path).write_text(json.dumps(dict(tag=_tag(r.headers), length=length)))
         with open(_part(path), 'ab') as f:
+            bar.set_postfix_str('', refresh=False)
             for chunk in _chunks(r.raw, timeout): bar.update(f.write(chunk))
     have = _part(path).stat().st_size
     if length is not None and have < length: raise _Lost('the connection was cut')
@@ -96,7 +97,8 @@ def _go_on(session, url, path, size, timeout, bar):
 def _why(e, timeout):
     if isinstance(e, _Lost): return str(e)
     silent = isinstance(e, requests.Timeout) or 'timed out' in str(e).lower()
-    return f'nothing came for {timeout:g} seconds' if silent else 'there is no connection, or it was cut'
+    if silent: return f'nothing came for {timeout:g} seconds'
+    return 'the connection was cut' if isinstance(e, HTTPError) else 'there is no connection, or it was cut'
 
 def _persist(url, path, size, timeout, tries, wait, bar):
     "Requests until all is there, or until `tries` in a row brought (nearly) nothing"
