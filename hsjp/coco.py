@@ -27,7 +27,7 @@ class Archive:
     "A zip on a server, and what must be in the folder when it is unpacked"
     path: str  # on the server
     size: int  # bytes of the zip
-    md5: str = None
+    md5: str = None  # hexadecimal; None: not checked
     unpacked: int = None  # bytes; None: as the zip, which is so for JPEGs
     folder: str = None  # of pictures
     pictures: int = 0  # how many

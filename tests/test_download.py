@@ -312,6 +312,12 @@ def test_words_of_the_command_are_the_parts():
     assert next(a for a in words if a.dest == 'parts').choices == [p for p in coco.PARTS]
     assert next(a for a in words if a.dest == 'url').default == coco.SERVER
 
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit) as e: cli.main(['download', '--help'])
+    out = capsys.readouterr().out
+    assert e.value.code == 0 and 'examples:' in out
+    for line in re.findall(r'^hsjp .+', out, re.M): cli.parser().parse_args(shlex.split(line)[1:])
+
 @pytest.mark.parametrize('words, sentence', [
     (['--url', 'nonsense'], 'is no server'), (['--parts', 'val'], 'answered 404')])
 def test_refusals_are_one_line(server, tmp_path, capsys, words, sentence):
