@@ -46,6 +46,9 @@ _EXAMPLES = dict(
               hsjp priors --data person_keypoints_train2017.json --n 6''',
     solve='''hsjp solve runs/puzzles/best.pt person1.jpg person2.jpg --out runs/solved
              hsjp solve puzzles-3 photos/*.jpg --seed 1''',
+    download='''hsjp download coco
+                hsjp download coco --parts annotations val --out data/coco
+                hsjp download coco --parts test-dev --url https://mirror.example.org/coco''',
     errors='''hsjp errors runs/hsjp/pose.pt runs/scratch/pose.pt --data valid.json --pictures images
               hsjp errors pose-studio --data studio
               hsjp errors --results results.json --data person_keypoints_val2017.json''',
@@ -134,6 +137,20 @@ def _errors(sub):
     c.add_argument('--boxes', default='gt', help="whose: gt (ground truth, default), a json of detections in "
                                                  "COCO's form, fasterrcnn, or a file of its weights")
 
+# %% ../nbs/58_cli.ipynb #e15c0e92
+def _download(sub):
+    c = _add(sub, 'download', 'Download COCO 2017: pictures and persons for pretraining, fine-tuning and '
+                              'validation. Stopped, the same command goes on.')
+    c.add_argument('what', choices=['coco'], help='the data set')
+    c.add_argument('--out', default='data/coco', help='folder (default: data/coco)')
+    c.add_argument('--parts', nargs='+', default=['annotations', 'val', 'train'], metavar='PART',
+                   choices=['annotations', 'val', 'train', 'test-list', 'test-dev'],
+                   help='annotations, val, train (default: these three), test-dev (list and pictures), '
+                        'test-list')
+    c.add_argument('--url', default='http://images.cocodataset.org',
+                   help="a server with the same files (default: COCO's own)")
+    c.add_argument('--keep-zips', action='store_true', help='else each zip is deleted when it is unpacked')
+
 # %% ../nbs/58_cli.ipynb #ac6e738c
 def _demo(sub):
     c = _add(sub, 'demo', 'The whole idea: puzzles, poses with and without them, a report. A quarter of an '
@@ -199,12 +216,12 @@ def _finetune(sub):
     c.add_argument('--sigma', type=positive, help="of the targets, in heatmap pixels (default: the recipe's)")
 
 def _study(sub):
-    c = _add(sub, 'study', "The paper's tables 1 to 3 and figures 3 to 6: small here, or at the paper's size.",
+    c = _add(sub, 'study', "The paper's tables 1 to 3 and figures 3 to 6, small or at the paper's size.",
              'runs/study')
     c.add_argument('study', choices=['table1', 'table2', 'table3', 'fig3', 'fig4', 'fig5', 'fig6'])
     c.add_argument('--size', choices=['small', 'paper'], default='small',
-                   help='small: minutes a run on a laptop (default); paper: HRNet-W32 at full size, for which '
-                        '--data names COCO')
+                   help='small: minutes a run on a laptop (default); paper: HRNet-W32 at full size, for '
+                        'which --data names COCO')
     c.add_argument('--seeds', type=count, default=1, help='repeat all of it with so many seeds (default: 1)')
     c.add_argument('--jobs', type=count,
                    help='trainings side by side, each in a process of its own (default: one a GPU, else one '
@@ -289,7 +306,7 @@ def parser():
                                                     'networks without labels.')
     p.add_argument('--version', action='version', version=hsjp.__version__)
     sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (_demo, _pretrain, _finetune, _study, _evaluate, _errors, _predict, _others): add(sub)
+    for add in (_demo, _download, _pretrain, _finetune, _study, _evaluate, _errors, _predict, _others): add(sub)
     return p
 
 # %% ../nbs/58_cli.ipynb #b0ab0af8

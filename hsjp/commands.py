@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'cmd_study', 'evaluation_boxes', 'cmd_evaluate', 'cmd_predict',
-           'cmd_solve', 'cmd_priors', 'cmd_errors', 'cmd_export', 'cmd_notebooks']
+           'cmd_solve', 'cmd_priors', 'cmd_errors', 'cmd_download', 'cmd_export', 'cmd_notebooks']
 
 # %% ../nbs/57_commands.ipynb #24bc21f2
 import json
@@ -141,7 +141,7 @@ def cmd_finetune(a):
                     size=list(recipe.size), names=train.skeleton.names)
     print(f'weights: {Path(a.out)/"pose.pt"}; the best epoch: {Path(a.out)/"best.pt"}')
 
-# %% ../nbs/57_commands.ipynb #ff4d40a6
+# %% ../nbs/57_commands.ipynb #5b3ada84
 def cmd_study(a):
     import matplotlib
     matplotlib.use('Agg')
@@ -338,6 +338,12 @@ def cmd_errors(a):
     if networks or a.pictures or a.data in EMBEDDED: gt = evaluation_boxes(a)
     found = {p: results_of(p, *network, gt, a.device) for p, network in networks.items()}
     write_errors({**found, **{p: read_json(p) for p in a.results}}, gt, out)
+
+# %% ../nbs/57_commands.ipynb #89a64f3d
+def cmd_download(a):
+    from hsjp.coco import PARTS, download_archives, next_commands
+    download_archives([z for part in a.parts for z in PARTS[part]], a.out, a.url, a.keep_zips)
+    for line in next_commands(a.out): print(f'next: {line}')
 
 # %% ../nbs/57_commands.ipynb #fc792d4f
 def cmd_export(a):
