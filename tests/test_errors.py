@@ -295,6 +295,11 @@ def test_costs_are_those_of_coco_ap():
     assert (costs.gain > -1).all() and costs.gain['inversion'] > 5
     assert repair_costs(persons, dt, published=True).gain['inversion'] > costs.gain['inversion'] + .5
 
+def test_nothing_is_repaired_as_nothing_and_has_no_ap():
+    gt, dt = as_json([person()], [person()[0] + 5000])
+    assert repair(gt, []) == [] and repair(gt, dt) == dt
+    with pytest.raises(ValueError, match='empty'): repair_costs(gt, [])
+
 # ---- the command ----
 
 def test_errors_of_a_results_json_need_no_pictures(tmp_path, capsys):
@@ -327,6 +332,29 @@ def test_errors_of_shipped_networks_and_of_a_json_with_pictures(tmp_path):
     assert {f.name for f in (tmp_path/'o').iterdir()} == {'errors.csv', 'costs.csv', 'bars.png', 'worst.png'}
     assert pd.read_csv(tmp_path/'o'/'errors.csv').groupby('network').size().to_dict() == {
         'pose-studio': 6, 'pose-mannequins': 6}
+
+def test_a_category_can_be_chosen(tmp_path):
+    gt = coco(4, 2)
+    dog = dict(id=2, name='dog', keypoints=['snout', 'tail'], sigmas=[.1]*2)
+    gt['categories'].append(dog)
+    for a in gt['annotations'][:2]: a.update(category_id=2, keypoints=a['keypoints'][:6])
+    path = write(tmp_path, gt, pictures=False)
+    dt = [dict(image_id=a['image_id'], category_id=a['category_id'], score=.5, keypoints=a['keypoints'])
+          for a in gt['annotations']]
+    (tmp_path/'dt.json').write_text(json.dumps(dt))
+    words = ['errors', '--results', str(tmp_path/'dt.json'), '--data', str(path), '--out', str(tmp_path)]
+    assert main(words) == 0 and len(pd.read_csv(tmp_path/'errors.csv')) == 6
+    assert main([*words, '--category', 'dog']) == 0
+    assert pd.read_csv(tmp_path/'errors.csv').snout.tolist() == ['good']*2
+
+def test_errors_in_boxes_of_a_detector(tmp_path):
+    few = mannequins('valid', True).subset(range(6))
+    boxes = [dict(image_id=int(i), category_id=1, bbox=b, score=.9)
+             for i, b in zip(few.image_ids, few.boxes.tolist())]
+    (tmp_path/'boxes.json').write_text(json.dumps(boxes))
+    words = ['errors', 'pose-mannequins', '--data', 'mannequins', '--boxes', str(tmp_path/'boxes.json')]
+    assert main([*words, '--out', str(tmp_path/'o')]) == 0
+    assert 3 < len(pd.read_csv(tmp_path/'o'/'errors.csv')) <= 6 and (tmp_path/'o'/'worst.png').exists()
 
 def test_other_keypoints_are_refused(tmp_path, capsys):
     data = coco(2, 1)
