@@ -93,13 +93,15 @@ def starts(out, solver=None, people=12, seed=0):
 
 def study(out, data, people):
     "Rows of finished runs, new ones in place of old ones, with the studies that they belong to"
-    names = {study: {r.name for r in recipes_of(study, 'small', data, people, range(3))} for study in STUDIES}
-    rows = table(out).drop(columns='seconds')
-    rows = rows[rows.data == Path(data.train).stem]
-    rows['studies'] = [' '.join(study for study, runs in names.items() if r in runs) for r in rows.run]
-    there = pd.read_csv(RESULTS/'study.csv') if (RESULTS/'study.csv').is_file() else pd.DataFrame()
-    rows = pd.concat([there, rows]).drop_duplicates('run', keep='last').sort_values(['data', 'start', 'run'])
-    rows.round(3).to_csv(RESULTS/'study.csv', index=False)
+    file, names = RESULTS/'study.csv', {}
+    for name in STUDIES:
+        for r in recipes_of(name, 'small', data, people, range(3)): names.setdefault(r.name, []).append(name)
+    there = [pd.read_csv(file)] if file.is_file() else []
+    new, stem = table(out).drop(columns='seconds'), Path(data.train).stem
+    rows = pd.concat([*there, new[new.data == stem]]).drop_duplicates('run', keep='last')
+    mine = rows.data == stem
+    rows.loc[mine, 'studies'] = [' '.join(names.get(run, [])) for run in rows.run[mine]]
+    rows.sort_values(['data', 'start', 'labels', 'run']).round(3).to_csv(file, index=False)
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
