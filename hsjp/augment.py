@@ -11,7 +11,16 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .geometry import compose, constant, half_body, inside, move_points, normal_affine, random_affine, warp
+from hsjp.geometry import (
+    compose,
+    constant,
+    half_body,
+    inside,
+    move_points,
+    normal_affine,
+    random_affine,
+    warp,
+)
 from .jigsaw import check_n, durstenfeld, patch_centres, shuffle_patches
 from .plots import show_pose, show_puzzle
 
