@@ -38,6 +38,8 @@ _EXAMPLES = dict(
                hsjp predict runs/hsjp/pose.pt crowd.jpg --detector fasterrcnn
                hsjp predict pose_resnet_50_256x192.pth.tar person.jpg --model simple_baseline --depth 50''',
     export='hsjp export runs/hsjp/pose.pt --out pose.onnx',
+    bench='''hsjp bench
+             hsjp bench --model hrnet --device cuda --json runs/bench.json''',
     priors='''hsjp priors
               hsjp priors --data person_keypoints_train2017.json --n 6''',
     solve='''hsjp solve runs/puzzles/best.pt person1.jpg person2.jpg --out runs/solved
@@ -233,8 +235,21 @@ def parser():
                                                     'networks without labels.')
     p.add_argument('--version', action='version', version=hsjp.__version__)
     sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (_demo, _pretrain, _finetune, _evaluate, _predict, _others): add(sub)
+    for add in (_demo, _pretrain, _finetune, _evaluate, _predict, _bench, _others): add(sub)
     return p
+
+# %% ../nbs/58_cli.ipynb #5fae22c9
+def _bench(sub):
+    c = _add(sub, 'bench', 'What this machine does in a second: decode, load, make batches, train; and what '
+                           "the demo and the paper's recipe would take. About a minute.")
+    c.add_argument('--model', choices=['compact', 'simple_baseline', 'hrnet'], default='compact',
+                   help='compact (default), a ResNet-50 SimpleBaseline, or HRNet-W32')
+    c.add_argument('--size', type=side, nargs=2, metavar=('H', 'W'),
+                   help='of poses in pixels (default: 96 64 for compact, else 256 192)')
+    c.add_argument('--batch', type=count, help='pictures a step (default: 32; poses of compact: 16)')
+    c.add_argument('--seconds', type=positive, default=3, help='to measure each part (default: 3)')
+    c.add_argument('--device', type=device_name, help="'cpu' or 'cuda' (default: CUDA where there is one)")
+    c.add_argument('--json', type=Path, help='file for the numbers')
 
 # %% ../nbs/58_cli.ipynb #b0ab0af8
 def _interrupted(a):

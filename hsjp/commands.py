@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'evaluation_boxes', 'cmd_evaluate', 'cmd_predict', 'cmd_solve',
-           'cmd_priors', 'cmd_export', 'cmd_notebooks']
+           'cmd_priors', 'cmd_bench', 'cmd_export', 'cmd_notebooks']
 
 # %% ../nbs/57_commands.ipynb #24bc21f2
 import json
@@ -274,6 +274,14 @@ def cmd_priors(a):
     out = check_writable(a.out)
     skeleton, *people = labelled_people(a)
     write_priors(*people, skeleton.names, out, a.n)
+
+# %% ../nbs/57_commands.ipynb #da3c06dd
+def cmd_bench(a):
+    from hsjp.bench import bench, in_words
+    if a.json: a.json.parent.mkdir(parents=True, exist_ok=True)
+    found = bench(a.model, a.size, a.batch, a.device, a.seconds)
+    print(in_words(found))
+    if a.json: a.json.write_text(json.dumps(found, indent=1))
 
 # %% ../nbs/57_commands.ipynb #fc792d4f
 def cmd_export(a):

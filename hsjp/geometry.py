@@ -22,7 +22,7 @@ def constant(
     "The same tensor each time, copied to a device once: a copy a step would make a GPU wait"
     with torch.inference_mode(False): return torch.tensor(values, dtype=dtype, device=device)
 
-def _size_xy(size, like): return constant((float(size[1]), float(size[0])), like.device)
+def _size_xy(size, like): return constant((1.*size[1], 1.*size[0]), like.device)
 
 def _turns(angle, scale):
     "(B, 2, 2) from angles in radians and scales, both (B,)"
@@ -39,7 +39,7 @@ def random_affine(
     "Uniform random turns, scales and shifts, as matrices that move points of the window"
     u = torch.rand(4, batch, generator=generator, device=device)*2 - 1
     A = _turns(u[0]*math.radians(affine[0]), 1 + u[1]*affine[1])
-    extent = _size_xy(size, A).to(A.dtype)
+    extent = _size_xy(size, A)
     shift = extent/2 - A@(extent/2) + u[2:].T*affine[2]*extent
     return torch.cat([A, shift[..., None]], -1)
 

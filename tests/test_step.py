@@ -187,7 +187,8 @@ def test_the_blur_is_kornias(side):
 STEP = [
     augment._recolour, augment._those, augment._smear, augment._blur, augment._solarise, ColourAugment.draw,
     ColourAugment.apply, ColourAugment.__call__, augment.to_float, augment.RandomStep._rng,
-    JigsawBatch.__call__, PoseBatch._move, PoseBatch.__call__, geometry._turns, geometry._size_xy, geometry.random_affine,
+    JigsawBatch.__call__, PoseBatch._move, PoseBatch.__call__, geometry._turns, geometry._size_xy,
+    geometry.random_affine,
     geometry.compose, geometry.move_points, geometry.inside, geometry.warp, geometry.normal_affine,
     geometry.half_body, jigsaw.durstenfeld, jigsaw._move, jigsaw.shuffle_patches, jigsaw.patch_centres,
     heatmap._draw, heatmap.masked_mse, HeatmapLoss.__call__, posenet.normalise, StepLoader.__iter__,
