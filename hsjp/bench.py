@@ -6,7 +6,7 @@
 __all__ = ['PERSONS', 'LABELLED', 'DEMO', 'DEFAULTS', 'rate', 'vga_people', 'learner_of', 'bare_step', 'timed_fit', 'bench',
            'in_words']
 
-# %% ../nbs/45_bench.ipynb #8d1c71ce
+# %% ../nbs/45_bench.ipynb #a70fb07d
 import contextlib
 import io
 import itertools
@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from fastai.callback.core import Callback, CancelFitException
+from PIL import Image
 
 from .crops import crop_cache
 from .finetune import FinetuneRecipe, paper_hrnet, pose_learner
@@ -31,7 +32,7 @@ from .pictures import read_picture
 from .pretrain import PAPER, pretrain_learner, puzzle_view
 from .runs import Run
 
-# %% ../nbs/45_bench.ipynb #ffa2f002
+# %% ../nbs/45_bench.ipynb #e87e7630
 def rate(
     work,  # function without arguments
     pictures,  # that one call treats
@@ -50,25 +51,29 @@ def rate(
     while time.perf_counter() < end: times.append(call())
     return pictures/statistics.median(times)
 
-# %% ../nbs/45_bench.ipynb #9c68915b
+# %% ../nbs/45_bench.ipynb #5dc02af8
 def vga_people(
     folder,  # path, where the pictures are written
-    count=32,  # pictures
+    count=36,  # persons, nine in a picture
 ):  # PersonDataset with labels
     "Mannequins in JPEGs of 640 x 480"
     few = mannequins('train', labelled=True)
     few = few.subset(np.unique(few.picture, return_index=True)[1][:count])
-    files, scales = [], []
+    files, corners, scales = [], [], []
     for i in range(len(few)):
-        image, file = few.open(i), Path(folder)/f'{i:03d}.jpg'
-        scales.append((640/image.width, 480/image.height))
-        image.resize((640, 480)).save(file, quality=90)
+        one, (row, column) = few.open(i), divmod(i % 9, 3)
+        if i % 9 == 0: sheet, file = Image.new('RGB', (640, 480)), Path(folder)/f'{i:04d}.jpg'
+        corners.append((213*column, 160*row))
+        scales.append((213/one.width, 160/one.height))
+        sheet.paste(one.resize((213, 160)), corners[-1])
+        if i % 9 == 8 or i == len(few) - 1: sheet.save(file, quality=90)
         files.append(file)
-    scales = np.array(scales)
-    boxes, points = few.boxes*np.tile(scales, 2), few.points*scales[:, None]
+    corners, scales = np.array(corners, float), np.array(scales)
+    boxes = few.boxes*np.tile(scales, 2) + np.pad(corners, ((0, 0), (0, 2)))
+    points = few.points*scales[:, None] + corners[:, None]
     return PersonDataset(files, boxes, few.skeleton, points, few.visible, sizes=[(640, 480)]*len(files))
 
-# %% ../nbs/45_bench.ipynb #991f83d5
+# %% ../nbs/45_bench.ipynb #f58817d1
 def learner_of(
     kind,  # 'puzzles' or 'poses'
     people,  # PersonDataset with labels
@@ -103,29 +108,33 @@ def bare_step(
     return step
 
 class _Clock(Callback):
-    "Ends a fit after some seconds, and knows when each step ended"
+    "Ends a fit after so many steps or seconds"
     order = 200
-    def __init__(self, seconds): self.seconds, self.ends = seconds, []
+    def __init__(self, steps, seconds): self.steps, self.seconds = steps, seconds
     def after_batch(self):
         if not self.training: return
-        if self.dls.device.type == 'cuda' and len(self.ends) % 10 == 2: torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-        if len(self.ends) > 3 and self.ends[-1] - self.ends[2] > self.seconds: raise CancelFitException
+        done = self.iter - 1  # two steps that do not count
+        if done <= 0: self.times = []
+        if done == 0 or self.dls.device.type == 'cpu' or done % 10 == 0:
+            if self.dls.device.type == 'cuda': torch.cuda.synchronize()
+            self.times.append((done, time.perf_counter(), time.process_time()))
+            if done > 0 and (done >= self.steps or self.times[-1][1] - self.times[0][1] > self.seconds):
+                raise CancelFitException
 
 def timed_fit(
     learn,  # Learner
-    seconds,  # to train
-):  # pictures a second
-    "The whole Learner, as `pretrain` and `finetune` run it"
-    clock, stage = _Clock(seconds), SimpleNamespace(epochs=1, lr=1e-4, warmup=0, anneal=0., drops=())
+    seconds=float('inf'),  # at most
+    steps=float('inf'),  # at most
+):  # seconds a step: by the clock, and of this process's own CPU
+    "The whole Learner, as `pretrain` and `finetune` run it; its first two steps do not count"
+    clock, stage = _Clock(steps, seconds), SimpleNamespace(epochs=1, lr=1e-4, warmup=0, anneal=0., drops=())
     learn.add_cb(clock)
     with contextlib.redirect_stdout(io.StringIO()): fit_stage(learn, stage, Run(None, 'pose', {}, ()))
-    if learn.dls.device.type == 'cuda': torch.cuda.synchronize()
     learn.remove_cb(clock)
-    ends = [*clock.ends[2:-1], time.perf_counter()] if learn.dls.device.type == 'cuda' else clock.ends[2:]
-    return learn.dls.train.bs*(len(ends) - 1)/(ends[-1] - ends[0])
+    first, last = clock.times[0], clock.times[-1]
+    return [(b - a)/(last[0] - first[0]) for a, b in zip(first[1:], last[1:])]
 
-# %% ../nbs/45_bench.ipynb #1ff59075
+# %% ../nbs/45_bench.ipynb #5bca86db
 PERSONS, LABELLED = 262_465, 150_000  # COCO train2017, as the paper counts
 DEMO = dict(puzzles=120_000, poses=192_000)  # pictures that the demo trains with
 _COMPACT = dict(name='simple_baseline', depth=18, width=32, deconv=64, lateral=True)
@@ -145,7 +154,7 @@ def _training(kind, people, folder, config, size, batch, device, seconds):
     if device.type == 'cuda': torch.cuda.reset_peak_memory_stats()
     bare = bare_step(learn)
     before, found['network'] = rate(bare, batch, seconds/2, device), 0.
-    found['Learner'] = timed_fit(learn, seconds)
+    found['Learner'] = batch/timed_fit(learn, seconds)[0]
     found['network'] = (before + rate(bare, batch, seconds/2, device))/2
     found['not network'] = max(1 - found['Learner']/found['network'], 0.)
     if device.type == 'cuda': found['GPU gigabytes'] = torch.cuda.max_memory_allocated()/1e9
@@ -209,7 +218,7 @@ def bench(
         if paper: found['paper'] = _paper(people, device, seconds)
     return found
 
-# %% ../nbs/45_bench.ipynb #512686c3
+# %% ../nbs/45_bench.ipynb #feb5137c
 def in_words(
     found,  # from `bench`
 ):  # lines of text
