@@ -9,41 +9,73 @@ __all__ = ['ColourAugment', 'to_float', 'RandomStep', 'JigsawBatch', 'PoseBatch'
 import math
 
 import torch
-from kornia.filters import gaussian_blur2d
+import torch.nn.functional as F
 
-from .geometry import compose, half_body, inside, move_points, normal_affine, random_affine, warp
+from hsjp.geometry import (
+    compose,
+    constant,
+    half_body,
+    inside,
+    move_points,
+    normal_affine,
+    random_affine,
+    warp,
+)
 from .jigsaw import check_n, durstenfeld, patch_centres, shuffle_patches
 from .plots import show_pose, show_puzzle
 
 # %% ../nbs/03_augment.ipynb #af85621b
-_GREY = torch.tensor([.299, .587, .114])
-_YIQ = torch.tensor([[.299, .587, .114], [.5959, -.2746, -.3213], [.2115, -.5227, .3112]])
+_GREY = (.299, .587, .114)
+_YIQ = (_GREY, (.5959, -.2746, -.3213), (.2115, -.5227, .3112))
+_RGB = tuple(map(tuple, torch.linalg.inv(torch.tensor(_YIQ)).tolist()))
 
 def _recolour(x, bright, contrast, saturation, turn):
     "Brightness, contrast, saturation and hue, (B,) each: one matrix and one offset a picture"
-    grey, yiq, eye = _GREY.to(x.device), _YIQ.to(x.device), torch.eye(3, device=x.device)
+    grey, yiq, rgb = (constant(values, x.device) for values in (_GREY, _YIQ, _RGB))
+    eye = torch.eye(3, device=x.device)
     rotate = eye.repeat(len(x), 1, 1)
     rotate[:, 1, 1] = rotate[:, 2, 2] = turn.cos()
     rotate[:, 2, 1] = turn.sin(); rotate[:, 1, 2] = -turn.sin()
     mix = saturation[:, None, None]*eye + (1-saturation)[:, None, None]*grey.expand(3, 3)
-    matrix = torch.linalg.inv(yiq) @ rotate @ yiq @ mix * (bright*contrast)[:, None, None]
+    matrix = rgb @ rotate @ yiq @ mix * (bright*contrast)[:, None, None]
     mean = x.mean((2, 3))@grey*bright*(1-contrast)
     return torch.baddbmm(mean[:, None, None].expand(-1, 3, 1), matrix, x.flatten(2)).clamp_(0, 1).view_as(x)
 
 # %% ../nbs/03_augment.ipynb #84d49016
+def _those(which):
+    "Index of the pictures that `which`, (B,) bool, names; on a GPU of all, since looking would make it wait"
+    return slice(None) if which.is_cuda else which.nonzero()[:, 0]
+
+def _smear(x, bells, dim):
+    "Each picture convolved with its own bell, (B, 2 reach + 1), along its rows (dim 3) or columns (dim 2)"
+    reach, n = bells.shape[1]//2, x.shape[dim]
+    wide = F.pad(x, (reach, reach, 0, 0) if dim == 3 else (0, 0, reach, reach), 'reflect')
+    if reach > 2:
+        each = bells.repeat_interleave(x.shape[1], 0)[:, None, None]
+        each = each if dim == 3 else each.mT
+        return F.conv2d(wide.flatten(0, 1)[None], each, groups=len(each)).view_as(x)
+    weights = bells[..., None, None, None].unbind(1)  # of few shifts the sum is faster
+    out = wide.narrow(dim, 0, n)*weights[0]
+    for i, w in enumerate(weights[1:], 1): out.addcmul_(wide.narrow(dim, i, n), w)
+    return out
+
 def _blur(x, sigma, largest):
     "Blur the pictures whose sigma is above 0; sigma (B,) and the largest in pixels of a picture 224 wide"
-    which = sigma.nonzero()[:, 0]
-    if len(which):
-        width = sigma[which, None].expand(-1, 2)*x.shape[-1]/224
-        side = 2*math.ceil(3*largest*x.shape[-1]/224) + 1
-        x[which] = gaussian_blur2d(x[which], (side, side), width.clamp(min=.05), 'reflect')
+    some = _those(sigma > 0)
+    if len(part := x[some]):
+        width = (sigma[some]*x.shape[-1]/224).clamp(min=.05)  # of this width a bell leaves a picture as it is
+        reach = math.ceil(3*largest*x.shape[-1]/224)
+        away = torch.arange(-reach, reach+1, device=x.device)
+        bells = torch.exp(-away.square()/(2*width[:, None].square()))
+        bells = bells/bells.sum(1, keepdim=True)
+        x[some] = _smear(_smear(part, bells, 3), bells, 2)
     return x
 
 def _solarise(x, which):
     "Invert the bright half of the values in the pictures that `which`, (B,) bool, names"
-    which = which.nonzero()[:, 0]
-    if len(which): x[which] = torch.where(x[which] < .5, x[which], 1 - x[which])
+    some = _those(which)
+    bound = torch.where(which, .5, 2.)[some, None, None, None]
+    x[some] = torch.where(x[some] < bound, x[some], 1 - x[some])
     return x
 
 # %% ../nbs/03_augment.ipynb #7c2f0dcc
@@ -67,7 +99,7 @@ class ColourAugment:
         "What will happen to each picture"
         u = torch.rand(9, batch, generator=generator, device=device)
         jitter, grey, blurred, solarised = (u[i] < p for i, p in enumerate(self.p))
-        size = torch.tensor(self.jitter, device=u.device)[:, None]
+        size = constant(self.jitter, u.device)[:, None]
         b, c, s, h = (u[4:8]*2 - 1)*size*jitter
         low, high = self.blur
         sigma = torch.where(blurred, low + u[8]*(high - low), 0.)
@@ -193,7 +225,8 @@ class PoseBatch(RandomStep):
         self.skeleton, self.size, self.train = skeleton, tuple(size), train
         self.affine, self.flip, self.colour = affine, flip, colour
         self.draw = normal_affine if normal else random_affine
-        self.half_body = half_body if skeleton.upper else 0.
+        self.half_body, self.swap = half_body if skeleton.upper else 0., tuple(skeleton.flip.tolist())
+        self.upper = tuple(i in (skeleton.upper or []) for i in range(len(skeleton.names)))
     def _move(self, crops, points, visible):
         "(B, 2, 3) from crop pixels to input pixels, and (B,) whether mirrored"
         (h, w), b, device = self.size, len(crops), crops.device
@@ -202,7 +235,7 @@ class PoseBatch(RandomStep):
         if not self.train: return move, None
         rng = self._rng(device)
         if self.half_body:
-            upper = torch.isin(torch.arange(visible.shape[1]), torch.tensor(self.skeleton.upper)).to(device)
+            upper = constant(self.upper, device, torch.bool)
             drawn = torch.rand(b, generator=rng, device=device) < self.half_body
             halved = drawn & ((visible > 0).sum(1) > 8)
             move = torch.where(halved[:, None, None], half_body(points, visible, upper, self.size, rng), move)
@@ -222,7 +255,7 @@ class PoseBatch(RandomStep):
         move, mirrored = self._move(crops, points, visible)
         images, points = to_float(crops), move_points(points, move)
         if mirrored is not None:
-            flip = self.skeleton.flip.to(points.device)
+            flip = constant(self.swap, points.device, torch.long)
             points = torch.where(mirrored[:, None, None], points[:, flip], points)
             visible = torch.where(mirrored[:, None], visible[:, flip], visible)
             if self.colour: images = self.colour(images, self._rng(crops.device))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['positive', 'at_least_0', 'share', 'count', 'patches', 'whole', 'side', 'depth', 'PUBLISHED', 'pair', 'device_name',
-           'reading', 'train_valid', 'labelled_people', 'readable', 'tell', 'network', 'pose_network', 'known_network',
-           'jigsaw_network']
+           'odd', 'add_people', 'add_data', 'add_valid', 'add_training', 'add_published', 'reading', 'train_valid',
+           'labelled_people', 'readable', 'tell', 'network', 'pose_network', 'known_network', 'jigsaw_network']
 
 # %% ../nbs/56_inputs.ipynb #6f351e82
 import argparse
@@ -53,6 +53,83 @@ def device_name(
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise argparse.ArgumentTypeError(f"{name!r} is asked for, but no CUDA device is here; expected 'cpu'")
     return device
+
+# %% ../nbs/56_inputs.ipynb #1cf7d3d3
+def odd(
+    word,
+):  # int
+    "0, or an odd number of pixels"
+    if not word.isdigit() or int(word) > 1 and int(word) % 2 == 0 or int(word) == 1:
+        raise argparse.ArgumentTypeError(f'{word!r} is neither 0 nor an odd number of pixels above 1')
+    return int(word)
+
+def add_people(
+    c,  # parser of a command
+    what,  # other words that --data takes
+    default='mannequins',
+):
+    "Whose people, by name"
+    c.add_argument('--data', default=default, help=f'studio, mannequins, {what} (default: {default})')
+    c.add_argument('--category', help='name of the category to use (default: person, or the largest with '
+                                      'keypoints)')
+    c.add_argument('--flip-pairs', type=pair, nargs='+', metavar='A,B',
+                   help='keypoint numbers, from 0, that swap in a mirrored picture: 0,1 2,3 (default: by '
+                        'their names)')
+
+def add_data(
+    c,  # parser of a command
+    what,  # other words that --data takes
+    default='mannequins',
+):
+    "The same, with pictures"
+    add_people(c, what, default)
+    c.add_argument('--pictures', help="folder of the json's pictures (default: 'images' beside it, or its "
+                                      "own folder)")
+    c.add_argument('--skip-bad', action='store_true',
+                   help='go on without pictures that are missing or damaged, and list them in skipped.csv')
+
+def add_valid(
+    c,  # parser of a command
+):
+    "Whose people for validation"
+    c.add_argument('--valid', help='the same as --data, for validation (default: a tenth of the pictures, '
+                                   'held out)')
+    c.add_argument('--valid-pictures', help='folder of their pictures (default: --pictures)')
+
+def add_training(
+    c,  # parser of a command
+):
+    "What both trainings share"
+    add_valid(c)
+    c.add_argument('--model', choices=['compact', 'simple_baseline', 'hrnet'],
+                   help='default: that of --weights from hsjp, else compact for recipe small, else '
+                        'simple_baseline')
+    c.add_argument('--depth', type=depth,
+                   help="of SimpleBaseline's ResNet: 18, 34, 50, 101, 152 (default: 18)")
+    c.add_argument('--width', type=count, default=32, help='of HRNet: 32, 48, or small (default: 32)')
+    c.add_argument('--workers', type=whole, default=0, help='processes that decode pictures (default: 0)')
+    c.add_argument('--resume', action='store_true', help='go on from last.pt in --out')
+    c.add_argument('--overwrite', action='store_true', help='replace the run that is in --out')
+
+def add_published(
+    c,  # parser of a command
+):
+    "What describes a published network"
+    c.add_argument('--model', choices=['simple_baseline', 'hrnet'],
+                   help='what a published file holds, for COCO keypoints; ours say it themselves')
+    c.add_argument('--depth', type=depth, default=50,
+                   help='published SimpleBaseline: 50, 101 or 152 (default: 50)')
+    c.add_argument('--width', type=count, default=32, help='published HRNet: 32 or 48 (default: 32)')
+    c.add_argument('--size', type=side, nargs=2, metavar=('H', 'W'),
+                   help="of the input in pixels (default: the checkpoint's; published: 256 192)")
+    c.add_argument('--grid', choices=['half-pixel', 'index', 'udp'],
+                   help='published: how heatmap cells lie on the picture (default: udp if the file says '
+                        'so, else index)')
+    c.add_argument('--channels', choices=['rgb', 'bgr'],
+                   help='published: order of colours (default: bgr for SimpleBaseline, unless it is '
+                        'from mmpose)')
+    c.add_argument('--caffe', action='store_true',
+                   help="published SimpleBaseline: Caffe's bottlenecks, stride on the first 1x1")
 
 # %% ../nbs/56_inputs.ipynb #c07971d0
 def reading(

@@ -202,6 +202,7 @@ def share_of_torchrun(
     recipes,  # list of `Recipe`s, the same in all processes
 ):  # list
     "Those of this process, if torchrun started it; from then on it trains alone, on its own GPU"
-    count, rank = int(os.environ.pop('WORLD_SIZE', 1)), int(os.environ.get('RANK', 0))
-    if count > 1 and torch.cuda.is_available(): torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
-    return recipes[rank::count]
+    count = int(os.environ.pop('WORLD_SIZE', 1))
+    if count == 1: return recipes
+    if torch.cuda.is_available(): torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+    return recipes[int(os.environ['RANK'])::count]
