@@ -28,8 +28,10 @@ from hsjp.heatmap import gaussian_heatmaps
 from hsjp.learner import StepLoader
 from hsjp.posenet import MEAN, STD
 
-try: import cv2
-except ImportError: cv2 = None
+try:
+    import cv2
+except ImportError:
+    cv2 = None
 
 SIZE, SIGMA, BATCH = (256, 192), 2, 32
 TARGETS = dict(uncached=1.3, cached=4.)

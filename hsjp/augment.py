@@ -59,12 +59,12 @@ def _smear(x, bells, dim):
     for i, w in enumerate(weights[1:], 1): out.addcmul_(wide.narrow(dim, i, n), w)
     return out
 
-def _blur(x, sigma, largest):
-    "Blur the pictures whose sigma is above 0; sigma (B,) and the largest in pixels of a picture 224 wide"
+def _blur(x, sigma, reach):
+    "Blur the pictures whose sigma is above 0; sigma (B,) and the bells' reach in pixels of a picture 224 wide"
     some = _those(sigma > 0)
     if len(part := x[some]):
         width = (sigma[some]*x.shape[-1]/224).clamp(min=.05)  # of this width a bell leaves a picture as it is
-        reach = math.ceil(3*largest*x.shape[-1]/224)
+        reach = math.ceil(reach*x.shape[-1]/224)
         away = torch.arange(-reach, reach+1, device=x.device)
         bells = torch.exp(-away.square()/(2*width[:, None].square()))
         bells = bells/bells.sum(1, keepdim=True)
@@ -87,10 +87,12 @@ class ColourAugment:
         p_grey=.2, # share turned grey
         p_blur=.5, # share blurred
         p_solarise=.2, # share solarised: values from a half up are inverted
-        blur=(.1, 2.) # smallest, largest sigma in pixels of a picture 224 wide; scaled to the width
+        blur=(.1, 2.), # smallest, largest sigma in pixels of a picture 224 wide; scaled to the width
+        kernel=None # side of the blur, scaled alike; BYOL's is 23; None: three of the largest sigma each way
     ):
         self.jitter = brightness, contrast, saturation, hue
         self.p, self.blur = (p_jitter, p_grey, p_blur, p_solarise), blur
+        self.reach = kernel//2 if kernel else 3*blur[1]
     def draw(self,
         batch:int, # pictures
         generator=None, # torch.Generator on `device`
@@ -111,7 +113,7 @@ class ColourAugment:
         "Do to each picture what was drawn"
         bright, contrast, saturation, turn, sigma, solarised = draws
         x = _recolour(x, bright, contrast, saturation, turn)
-        return _solarise(_blur(x, sigma, self.blur[1]), solarised)
+        return _solarise(_blur(x, sigma, self.reach), solarised)
     def __call__(self,
         x, # (B, 3, H, W) float RGB in [0, 1]
         generator=None # torch.Generator on x's device

@@ -72,7 +72,7 @@ def solve_puzzles(
         try:
             rows = pretrain(at_least(train, 500), unseen, model, list(p.stages), folder, asdict(p),
                             (folder/'last.pt').is_file(), recipe.seed, pause=60,
-                            colour=ColourAugment() if p.colour else None, **kwargs)
+                            colour=ColourAugment(kernel=p.kernel) if p.colour else None, **kwargs)
         except Stopped as e:
             rows = pd.read_csv(folder/'history.csv').to_dict('records')
             metrics['note'] = str(e)

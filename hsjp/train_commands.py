@@ -61,6 +61,7 @@ def _tell_drops(recipe):
     print(f'{recipe.epochs} epochs; the learning rate falls to a tenth after {at}', flush=True)
 
 def cmd_pretrain(a):
+    from hsjp.augment import ColourAugment
     from hsjp.crops import crop_cache
     from hsjp.jigsaw import puzzle_size
     from hsjp.pretrain import pretrain, puzzle_view
@@ -84,7 +85,7 @@ def cmd_pretrain(a):
     if first: tell(train, valid, out=a.out)
     recipe = {**_shaping(a), 'min_side': min_side, 'inside': not paper, 'model': model.config}
     pretrain(train, valid, model, stages, a.out, recipe, a.resume, a.seed, overwrite=a.overwrite,
-             workers=a.workers, device=a.device)
+             colour=ColourAugment(kernel=23 if paper else None), workers=a.workers, device=a.device)
     if first: print(f'weights: {Path(a.out)/"best.pt"}')
 
 def _recipe(a):
