@@ -60,7 +60,7 @@ def _smear(x, bells, dim):
     return out
 
 def _blur(x, sigma, reach):
-    "Blur the pictures whose sigma is above 0; sigma (B,) and the bells' reach in pixels of a picture 224 wide"
+    "Blur the pictures whose sigma is above 0; sigma (B,) and reach of the bells, in pixels at width 224"
     some = _those(sigma > 0)
     if len(part := x[some]):
         width = (sigma[some]*x.shape[-1]/224).clamp(min=.05)  # of this width a bell leaves a picture as it is
