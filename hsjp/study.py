@@ -147,7 +147,7 @@ def means(
 ):  # DataFrame, one row a group
     "Means over the seeds, with the paper's numbers beside them"
     shown = ['AP', 'PCK@0.1', 'patches', 'solved', 'puzzles', 'pictures']
-    how = {k: (k, 'mean') for k in shown} | dict(seeds=('seed', 'nunique'))
+    how = {k: (k, 'mean') for k in shown if k not in by} | dict(seeds=('seed', 'nunique'))
     out = rows.groupby(list(by), sort=True, dropna=False).agg(**how).reset_index()
     if paper is None: return out
     known = [paper(*values) or (None, None) for values in out[list(by)].itertuples(index=False)]
@@ -281,5 +281,5 @@ def stored_study(
 ):  # DataFrame, one row a run
     "Rows that come with the package"
     rows = pd.read_csv(Path(hsjp.__file__).parent/'data'/'results'/'study.csv')
-    mine = rows.data == data
-    return rows[mine if name is None else mine & [name in s.split() for s in rows.studies]]
+    rows = rows[rows.data == data]
+    return rows if name is None else rows[[name in s.split() for s in rows.studies.fillna('')]]
