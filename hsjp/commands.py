@@ -180,7 +180,7 @@ def cmd_evaluate(a):
 # %% ../nbs/57_commands.ipynb #3c8e977a
 def _fresh(out, pattern):
     "The folder, without the drawings of an earlier run"
-    from hsjp.runs import check_writable
+    from hsjp.pictures import check_writable
     out = check_writable(out)
     for old in out.glob(pattern): old.unlink()
     return out
@@ -196,7 +196,6 @@ def cmd_predict(a):
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
 
-    from hsjp.detect import detect, fasterrcnn
     from hsjp.evaluate import coco_results
     from hsjp.persons import PersonDataset
     from hsjp.pictures import read_picture, to_tensor
@@ -210,6 +209,7 @@ def cmd_predict(a):
     whole = [(0, 0, *s) for s in sizes.values()]
     persons = PersonDataset(list(sizes), whole, skeleton, pad=pad, sizes=list(sizes.values()))
     if a.detector:
+        from hsjp.detect import detect, fasterrcnn
         weights = 'DEFAULT' if a.detector == 'fasterrcnn' else a.detector
         detector = fasterrcnn(weights, a.min_box, device=a.device)
         persons = detect(persons, detector, 'Faster R-CNN').view(pad=1.25 if a.pad is None else a.pad)
@@ -275,7 +275,7 @@ def cmd_priors(a):
     skeleton, *people = labelled_people(a)
     write_priors(*people, skeleton.names, out, a.n)
 
-# %% ../nbs/57_commands.ipynb #da3c06dd
+# %% ../nbs/57_commands.ipynb #265c74e2
 def cmd_bench(a):
     from hsjp.bench import bench, in_words
     if a.json: a.json.parent.mkdir(parents=True, exist_ok=True)
