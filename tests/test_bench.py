@@ -8,6 +8,7 @@ from hsjp import bench as b
 from hsjp.cli import main
 from hsjp.demo import Budget, plan
 
+
 @pytest.fixture(scope='module')
 def found(): return b.bench(seconds=.1, paper=False)
 
@@ -16,7 +17,8 @@ def test_all_parts_are_there(found):
         assert set(row) == {'batch', 'loader', 'batch step', 'network', 'Learner', 'not network'}
         assert all(row[k] > 0 for k in row if k != 'not network') and 0 <= row['not network'] < 1
         assert row['Learner'] < min(row['loader'], row['batch step'])
-    assert found['decode'] > 0 and set(found['demo']) == {'hours of puzzles', 'hours of poses', 'gigabytes of crops'}
+    estimates = {'hours of puzzles', 'hours of poses', 'gigabytes of crops'}
+    assert found['decode'] > 0 and set(found['demo']) == estimates
     hours = b.DEMO['puzzles']/found['trainings']['puzzles']['Learner']/3600
     assert found['demo']['hours of puzzles'] == pytest.approx(hours)
 
