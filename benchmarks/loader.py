@@ -15,6 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +30,7 @@ from hsjp.heatmap import gaussian_heatmaps
 from hsjp.learner import StepLoader
 from hsjp.posenet import MEAN, STD
 
-try:
-    import cv2
-except ImportError:
-    cv2 = None
+cv2 = import_module('cv2') if find_spec('cv2') else None
 
 SIZE, SIGMA, BATCH = (256, 192), 2, 32
 TARGETS = dict(uncached=1.3, cached=4.)

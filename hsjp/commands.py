@@ -82,7 +82,7 @@ def cmd_evaluate(a):
 # %% ../nbs/58_commands.ipynb #3c8e977a
 def _fresh(out, pattern):
     "The folder, without the drawings of an earlier run"
-    from hsjp.runs import check_writable
+    from hsjp.pictures import check_writable
     out = check_writable(out)
     for old in out.glob(pattern): old.unlink()
     return out
@@ -98,7 +98,6 @@ def cmd_predict(a):
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
 
-    from hsjp.detect import detect, fasterrcnn
     from hsjp.evaluate import coco_results
     from hsjp.persons import PersonDataset
     from hsjp.pictures import read_picture, to_tensor
@@ -112,6 +111,7 @@ def cmd_predict(a):
     whole = [(0, 0, *s) for s in sizes.values()]
     persons = PersonDataset(list(sizes), whole, skeleton, pad=pad, sizes=list(sizes.values()))
     if a.detector:
+        from hsjp.detect import detect, fasterrcnn
         weights = 'DEFAULT' if a.detector == 'fasterrcnn' else a.detector
         detector = fasterrcnn(weights, a.min_box, device=a.device)
         persons = detect(persons, detector, 'Faster R-CNN').view(pad=1.25 if a.pad is None else a.pad)

@@ -9,7 +9,6 @@ __all__ = ['durstenfeld', 'check_n', 'check_points', 'puzzle_size', 'shuffle_pat
 # %% ../nbs/00_jigsaw.ipynb #59373917
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 
 # %% ../nbs/00_jigsaw.ipynb #41420cc9
 def durstenfeld(
@@ -126,6 +125,7 @@ def assign_slots(
     size # side of the square the points live in, in pixels
 ): # (B, n*n) int64 slots, one patch each
     "The one-to-one assignment of patches to slots with the least sum of squared distances (Hungarian method)"
+    from scipy.optimize import linear_sum_assignment  # a third of a second that only this needs
     check_n(n); check_points(points)
     _check_shape(points.shape[1] == n*n, 'points', points, f'(B, n*n, 2) = (B, {n*n}, 2)')
     grid = patch_centres(torch.arange(n*n, device=points.device)[None], n, size)

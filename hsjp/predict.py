@@ -9,8 +9,8 @@ __all__ = ['grid_points', 'flip_images', 'flip_heatmaps', 'published_quarter', '
 # %% ../nbs/30_predict.ipynb #4557e309
 import numpy as np
 import torch
-from fastai.data.load import DataLoader
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from .augment import to_float
 from .heatmap import decode_heatmaps
@@ -177,9 +177,9 @@ def predict(
     model = model.to(device, memory_format=torch.channels_last).eval()
     view = persons.view(margin=1., labels=False)
     crops = _Crops(published_boxes(view) if published else view, published)
-    loader = DataLoader(crops, bs=batch, num_workers=workers, device=device)
+    loader = DataLoader(crops, batch, num_workers=workers)
     how = flip_test, method, bf16, blur, published
-    out = [predict_batch(model, to_float(x), persons.skeleton, *how) for x in loader]
+    out = [predict_batch(model, to_float(x.to(device)), persons.skeleton, *how) for x in loader]
     points, scores = (torch.cat(o).double().cpu().numpy()[crops.order.argsort()] for o in zip(*out))
     corner, extent = crops.windows[:, None, :2], crops.windows[:, None, 2:]
     return corner + points/np.array(view.crop_size[::-1])*extent, scores
