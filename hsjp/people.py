@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import hsjp
-from .arrays import OLD, Column, keep, kept, places, progress
+from .arrays import OLD, Column, keep, kept, places, progress, release
 from .persons import PersonDataset, distinct
 from .pictures import list_pictures, name_first, picture_sizes
 from .records import read_records
@@ -154,10 +154,11 @@ def _persons(records, index, rows, files, sizes, upright):
     pictures, first, which = distinct([files[i] for i in order.tolist()])
     number = np.zeros(len(rows), int)
     number[order] = which
-    points = records.keypoints[index]
-    return PersonDataset(pictures, records.boxes[index], records.skeleton, points[..., :2] + .5,
-                         points[..., 2], records.image_ids[image], records.ids[index], records,
-                         upright=upright[order][first], sizes=sizes[order][first],
+    points = records.keypoints[index, :, :2]
+    points += .5
+    return PersonDataset(pictures, records.boxes[index], records.skeleton, points,
+                         records.keypoints[index, :, 2], records.image_ids[image], records.ids[index],
+                         records, upright=upright[order][first], sizes=sizes[order][first],
                          category_ids=records.category_ids[index], picture=number[at])
 
 # %% ../nbs/14_people.ipynb #10cd692a
@@ -191,6 +192,7 @@ def coco_persons(
     if (wanted & ~good).any(): left['in bad pictures'] = int((wanted & ~good).sum())
     index = np.flatnonzero(wanted & good)
     out = _persons(records, index, *found)
+    release(vars(records).values())
     total = len(index) + sum(left.values())
     out.notes = [f'{len(index):,} persons of {total:,}{_counted(left)}', *records.notes]
     out.skipped = bad
