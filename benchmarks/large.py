@@ -52,8 +52,14 @@ def weight():
     said = Path('/proc/self/status').read_text()
     return {k: int(said.split(f'{k}:')[1].split()[0])/1024 for k in ('VmRSS', 'RssAnon', 'VmHWM')}
 
+def workers_own():
+    "MB that each worker of this process has for itself alone"
+    pids = [pid for f in Path('/proc/self/task').glob('*/children') for pid in f.read_text().split()]
+    lines = [Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines() for pid in pids]
+    return [sum(int(row.split()[1]) for row in rows if row.startswith('Private'))/1024 for rows in lines]
+
 def fresh(script, *words):
     "The json that `script` prints as its last line, when a new process runs it with these words"
     run = subprocess.run([sys.executable, '-W', 'ignore', script, *map(str, words)], check=True,
-                         capture_output=True, text=True)
+                         stdout=subprocess.PIPE, text=True)
     return json.loads(run.stdout.splitlines()[-1])
