@@ -2,6 +2,7 @@
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from made import coco, load, write
 from PIL import Image
 
 from hsjp import people, records
-from hsjp.arrays import Column, load_arrays, places, remember, save_arrays
+from hsjp.arrays import Column, load_arrays, places, release, remember, save_arrays
 from hsjp.crops import CropStore, crop_cache
 from hsjp.people import coco_persons, coco_pictures, image_folder
 from hsjp.persons import PersonDataset
@@ -50,13 +51,31 @@ def test_a_column_gives_back_what_it_got(values, tmp_path):
 def test_arrays_come_back_as_they_were(tmp_path):
     rng = np.random.default_rng(0)
     arrays = dict(a=rng.normal(size=(3, 4)), b=np.asfortranarray(rng.integers(0, 9, (5, 2))),
-                  c=np.zeros((0, 7)), d=np.array(3), e=np.array([True, False]), f=rng.normal(size=4).astype(np.float16))
+                  c=np.zeros((0, 7)), d=np.array(3), e=np.array([True, False]),
+                  f=rng.normal(size=4).astype(np.float16))
     save_arrays(tmp_path/'a.npz', plain={'x': [1, None]}, **arrays)
     there = load_arrays(tmp_path/'a.npz')
     assert there.pop('plain') == {'x': [1, None]} and there.keys() == arrays.keys()
     for k, v in arrays.items(): assert np.array_equal(there[k], v) and there[k].dtype == v.dtype
     assert not there['a'].flags.writeable
     with np.load(tmp_path/'a.npz', allow_pickle=False) as z: assert np.array_equal(z['a'], arrays['a'])
+
+def test_a_mapped_array_travels_as_the_name_of_its_file(tmp_path):
+    a = np.arange(60_000).reshape(300, 200)
+    save_arrays(tmp_path/'a.npz', a=a, b=np.asfortranarray(a), names=Column(map(str, range(9999))))
+    there = load_arrays(tmp_path/'a.npz')
+    for value in there.values():
+        sent = pickle.dumps(value)
+        assert len(sent) < 1000 and np.array_equal(pickle.loads(sent), value)
+    for part in (there['a'][3:5], there['a'].T, there['b'][:, 7], there['a'][[1, 1, 2]], there['a'] + 1):
+        assert np.array_equal(pickle.loads(pickle.dumps(part)), part)
+
+def test_released_arrays_are_read_again(tmp_path):
+    save_arrays(tmp_path/'a.npz', a=np.arange(60_000), names=Column('abc'))
+    there = load_arrays(tmp_path/'a.npz')
+    assert there['a'].sum() == sum(range(60_000))
+    release(there.values())
+    assert there['a'].sum() == sum(range(60_000)) and there['names'] == ['a', 'b', 'c']
 
 @pytest.mark.parametrize('cut', [0, 1, 50, 200, -1, -30])
 def test_half_a_file_is_refused(cut, tmp_path):
