@@ -91,7 +91,7 @@ class CropStore:
             raise OSError(f'{self.path}: the crop cache cannot be used ({e}); expected room, and a file of '
                           'this library') from None
 
-# %% ../nbs/15_crops.ipynb #a3b6d18d
+# %% ../nbs/15_crops.ipynb #3e5419f8
 def _head(persons, k, path=None):
     "A digest, to go on with, of picture k as it is on disk, and of the settings"
     path = persons.pictures[k] if path is None else path

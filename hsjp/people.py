@@ -25,6 +25,21 @@ from .skeleton import COCO
 from .skeleton import Skeleton as Skeleton
 
 # %% ../nbs/14_people.ipynb #a2b78a52
+def _persons(records, index, rows, files, sizes, upright):
+    "The annotations `index`, which stand in pictures in these rows, from the lowest to the highest"
+    image = records.image[index]
+    at = np.searchsorted(rows, image)
+    order = at[np.sort(np.unique(at, return_index=True)[1])]    # pictures in the order of their persons
+    pictures, first, which = distinct([files[i] for i in order.tolist()])
+    number = np.zeros(len(rows), int)
+    number[order] = which
+    points = records.keypoints[index, :, :2]
+    points += .5
+    return PersonDataset(pictures, records.boxes[index], records.skeleton, points,
+                         records.keypoints[index, :, 2], records.image_ids[image], records.ids[index],
+                         records, upright=upright[order][first], sizes=sizes[order][first],
+                         category_ids=records.category_ids[index], picture=number[at])
+
 def _embedded(name, split, labelled):
     "One of the package's own sets, whose pictures need no check"
     folder = Path(hsjp.__file__).parent/'data'/name
@@ -104,7 +119,7 @@ def _headers(folder, names, find):
     todo = [i for i in np.flatnonzero(~fresh).tolist() if files[i]]
     with ThreadPoolExecutor(4) as pool:
         looks = pool.map(lambda i: _look(files[i]), todo)
-        for i, look in zip(todo, progress(looks, 'opening pictures', len(todo), ' pictures')):
+        for look, i in zip(progress(looks, 'opening pictures', len(todo), ' pictures'), todo):
             if isinstance(look, Exception): bad[i] = look
             else: sizes[i] = look
     sure = [f is not None and str(f) == e for f, e in zip(files, exact)] & (sizes[:, 0] > 0)
@@ -145,21 +160,6 @@ def _checked(records, rows, pictures, annotations, skip_bad):
         missing = all('no such picture' in why for why in bad.values())
         raise (FileNotFoundError if missing else ValueError)(name_first(bad, f'pictures of {annotations}'))
     return found, bad
-
-def _persons(records, index, rows, files, sizes, upright):
-    "The annotations `index`, which stand in pictures in these rows, from the lowest to the highest"
-    image = records.image[index]
-    at = np.searchsorted(rows, image)
-    order = at[np.sort(np.unique(at, return_index=True)[1])]    # pictures in the order of their persons
-    pictures, first, which = distinct([files[i] for i in order.tolist()])
-    number = np.zeros(len(rows), int)
-    number[order] = which
-    points = records.keypoints[index, :, :2]
-    points += .5
-    return PersonDataset(pictures, records.boxes[index], records.skeleton, points,
-                         records.keypoints[index, :, 2], records.image_ids[image], records.ids[index],
-                         records, upright=upright[order][first], sizes=sizes[order][first],
-                         category_ids=records.category_ids[index], picture=number[at])
 
 # %% ../nbs/14_people.ipynb #10cd692a
 def coco_persons(

@@ -277,7 +277,7 @@ def _read(path, category, flip_pairs, images_only):
                    np.array([_number(here[i].get('iscrowd')) > 0 for i in keep], bool), notes,
                    {reason: n for reason, n in left.items() if n})
 
-# %% ../nbs/12_records.ipynb #6c9c9861
+# %% ../nbs/12_records.ipynb #72ef969d
 LARGE = 5_000_000  # bytes; a smaller json is read in a moment
 
 def read_records(
