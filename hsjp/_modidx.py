@@ -78,6 +78,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'hsjp.bench._crop_gigabytes': ('bench.html#_crop_gigabytes', 'hsjp/bench.py'),
                             'hsjp.bench._network_rate': ('bench.html#_network_rate', 'hsjp/bench.py'),
                             'hsjp.bench._paper': ('bench.html#_paper', 'hsjp/bench.py'),
+                            'hsjp.bench._quartile': ('bench.html#_quartile', 'hsjp/bench.py'),
                             'hsjp.bench._training': ('bench.html#_training', 'hsjp/bench.py'),
                             'hsjp.bench.bare_step': ('bench.html#bare_step', 'hsjp/bench.py'),
                             'hsjp.bench.bench': ('bench.html#bench', 'hsjp/bench.py'),
