@@ -20,6 +20,7 @@ import torch
 from fastai.callback.core import Callback
 from tqdm import tqdm
 
+from .bench import rate
 from .experiments import puzzle_folder, run, solve_puzzles
 from .models import bf16_pays
 from .recipes import people_of, work
@@ -80,20 +81,17 @@ def seconds_a_picture(
     outputs,  # heatmaps
     channels=3,  # 3 or 6
     device='cpu',
-    steps=4,  # to time, after two more
 ):  # float
     "The time of a bare training step, over its pictures"
     model = network.build(outputs, channels).to(device, memory_format=torch.channels_last)
     x = torch.rand(batch, channels, *size, device=device).contiguous(memory_format=torch.channels_last)
     opt, bf16 = torch.optim.Adam(model.parameters(), fused=True), bf16_pays(torch.device(device))
-    for i in range(steps + 2):
-        if i == 2: began = time.perf_counter()
+    def step():
         with torch.autocast(x.device.type, torch.bfloat16, bf16): heatmaps = model(x)
         heatmaps.float().square().mean().backward()
         opt.step()
         opt.zero_grad()
-        if device != 'cpu': torch.cuda.synchronize()
-    return (time.perf_counter() - began)/steps/batch
+    return 1/rate(step, batch, .5, torch.device(device))
 
 def minutes(
     recipes,  # list of `Recipe`s

@@ -1,0 +1,91 @@
+"The paper's tables and figures: which recipes they are, how they are run, stored and drawn"
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from hsjp.cli import main
+from hsjp.recipes import EASY, Data, people_of, work
+from hsjp.study import STUDIES, base_of, equal_work, recipes_of, stored_study, write_study
+from hsjp.sweep import minutes, steps_of
+
+
+@pytest.fixture(scope='module')
+def people(): return people_of(Data())
+
+@pytest.mark.parametrize('name, small, paper', [
+    ('table1', 4, 6), ('table2', 8, 5), ('table3', 9, 16), ('fig3', 4, 6), ('fig4', 4, 6), ('fig5', 6, 6),
+    ('fig6', 15, 18)])
+def test_each_study_has_its_recipes_once(name, small, paper, people):
+    for size, count in (('small', small), ('paper', paper)):
+        recipes = recipes_of(name, size, Data(), people)
+        assert len(recipes) == count == len({r.name for r in recipes})
+        assert {r.name for r in recipes_of(name, size, Data(), people, (0, 1))} > {r.name for r in recipes}
+
+def test_the_paper_size_is_the_paper(people):
+    base = base_of('paper', Data(), people)
+    stage, = base.pretext.stages
+    assert (stage.n, stage.size, stage.epochs, stage.lr, stage.batch) == (6, 224, 240, 1e-3, 256)
+    assert base.pretext.kernel == 23 and not base.pretext.inside and base.pretext.pad == 1.25
+    assert (base.tuning.epochs, base.tuning.size, base.labels) == (210, (256, 192), 1.)
+    assert equal_work(base, people).tuning.epochs == 450
+    rates = {r.pretext.stages[0].lr for r in recipes_of('table2', 'paper', Data(), people)}
+    epochs = {r.pretext.stages[0].epochs for r in recipes_of('table2', 'paper', Data(), people)}
+    assert rates == {3e-4, 1e-3, 2e-3} and epochs == {120, 240, 480}
+    assert {r.labels for r in recipes_of('fig6', 'paper', Data(), people)} == {k/10 for k in range(1, 10)}
+    frozen = [r.tuning.freeze for r in recipes_of('fig5', 'paper', Data(), people)]
+    assert frozen == [None, 0, 1, 2, 3, 4]
+
+def test_small_budgets_are_alike(people):
+    "Every N is shown as many puzzles; equal work is as many pictures"
+    shown = [work(r, people)[0] for r in recipes_of('table3', 'small', Data(), people) if r.pretext]
+    assert max(shown) <= 1.01*min(shown)
+    base = base_of('small', Data(), people)
+    assert work(equal_work(base, people), people)[1] == pytest.approx(sum(work(base, people)), rel=.02)
+    counts = steps_of(recipes_of('fig5', 'small', Data(), people), people)
+    assert sum(counts.values()) == pytest.approx(work(base, people)[0] + 6*work(base, people)[1])
+
+@pytest.mark.parametrize('name', STUDIES)
+def test_stored_rows_make_a_table_and_a_picture(name, tmp_path):
+    rows = stored_study(name)
+    table = write_study(name, 'small', rows, tmp_path)
+    assert len(table) and table.filter(regex='AP|good|gain').notna().any(axis=None)
+    assert {p.suffix for p in tmp_path.glob(f'{name}*')} == {'.csv', '.txt', '.png'}
+    assert STUDIES[name].question in (tmp_path/f'{name}.txt').read_text()
+    assert not plt.get_fignums()
+
+def test_stored_rows_are_runs_of_the_studies(people):
+    rows = stored_study()
+    assert not rows.run.duplicated().any() and rows.AP.between(0, 100).all()
+    names = {r.name for study in STUDIES for r in recipes_of(study, 'small', Data(), people, range(3))}
+    assert set(rows.run[rows.studies.notna()]) <= names
+
+def test_commands_are_one_a_run_and_name_it(monkeypatch, capsys):
+    monkeypatch.setattr('sys.argv', ['hsjp', 'study', 'fig5', '--commands', '--seeds', '2'])
+    assert main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    assert all(s.startswith('hsjp study fig5 --seeds 2 --only studio-250-HSJP') for s in lines)
+
+def test_a_study_runs_says_its_minutes_and_is_stored(monkeypatch, tmp_path, capsys):
+    tiny = replace(EASY, puzzles=(32,), size=(64, 64), labels=(4,), pictures=(500,), fair=(False,))
+    monkeypatch.setattr('hsjp.study.EASY', tiny)
+    words = ['study', 'fig5', '--jobs', '1', '--out', str(tmp_path)]
+    monkeypatch.setattr('sys.argv', ['hsjp', *words])
+    assert main([*words, '--only', 'nobody']) == 2
+    assert 'nobody is no run of fig5' in capsys.readouterr().err
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert '6 runs, 1 at a time: about' in said and 'Which layers may stay' in said
+    rows = pd.read_csv(tmp_path/'fig5-rows.csv')
+    assert len(rows) == 6 and (tmp_path/'fig5.png').stat().st_size > 5000
+    assert main(words) == 0 and 'about 0 minutes' in capsys.readouterr().out
+
+def test_minutes_count_what_is_left(people, tmp_path):
+    recipes = recipes_of('fig5', 'small', Data(), people)
+    assert minutes(recipes, people, 1, tmp_path) > 0
+    for r in recipes:
+        (tmp_path/r.name).mkdir()
+        (tmp_path/r.name/'metrics.json').write_text('{}')
+    assert minutes(recipes, people, 1, tmp_path) == 0
