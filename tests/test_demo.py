@@ -16,7 +16,7 @@ from hsjp.people import few_labels, mannequins, studio
 from hsjp.pretrain import puzzle_view, solve
 from hsjp.recipes import Budget, Data, people_of, plan, work
 from hsjp.report import show_bars, stored, summary, table_of, write_report
-from hsjp.sweep import Bar, Count
+from hsjp.sweep import Count, WholeBar
 from hsjp.weights import load_checkpoint, shipped
 
 SMALL = Budget(puzzles=(512, 512), puzzle_size=32, size=(64, 64), labels=(4, .25), pictures=(500, 504),
@@ -90,7 +90,7 @@ def test_one_bar_takes_the_place_of_the_learners_own():
         progress, logger = type('P', (), dict(run=True))(), print
         x, training = torch.zeros(4, 3), True
     said = []
-    bar = Bar(8, said.append)
+    bar = WholeBar(8, said.append)
     count = Count(bar.add)
     count.learn = Learn
     count.before_fit()

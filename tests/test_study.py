@@ -61,9 +61,8 @@ def test_stored_rows_are_runs_of_the_studies(people):
     names = {r.name for study in STUDIES for r in recipes_of(study, 'small', Data(), people, range(3))}
     assert set(rows.run[rows.studies.notna()]) <= names
 
-def test_commands_are_one_a_run_and_name_it(monkeypatch, capsys):
-    monkeypatch.setattr('sys.argv', ['hsjp', 'study', 'fig5', '--commands', '--seeds', '2'])
-    assert main() == 0
+def test_commands_are_one_a_run_and_name_it(capsys):
+    assert main('study fig5 --commands --seeds 2'.split()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 12
     assert all(s.startswith('hsjp study fig5 --seeds 2 --only studio-250-HSJP') for s in lines)
@@ -72,7 +71,6 @@ def test_a_study_runs_says_its_minutes_and_is_stored(monkeypatch, tmp_path, caps
     tiny = replace(EASY, puzzles=(32,), size=(64, 64), labels=(4,), pictures=(500,), fair=(False,))
     monkeypatch.setattr('hsjp.study.EASY', tiny)
     words = ['study', 'fig5', '--jobs', '1', '--out', str(tmp_path)]
-    monkeypatch.setattr('sys.argv', ['hsjp', *words])
     assert main([*words, '--only', 'nobody']) == 2
     assert 'nobody is no run of fig5' in capsys.readouterr().err
     assert main(words) == 0
