@@ -1,5 +1,9 @@
 "Recipes, runs and sweeps: stored once, resumed, shared, compared in pairs"
 import json
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -115,3 +119,15 @@ def test_small_budgets_in_pictures():
 
 def test_a_json_needs_unseen_people():
     with pytest.raises(ValueError, match='no unseen people'): people_of(Data('people.json'))
+
+def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(tmp_path):
+    words = [sys.executable, '-c', 'from hsjp.cli import main; import sys; sys.exit(main())', 'demo', '--jobs',
+             '2', '--out', str(tmp_path)]
+    demo = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    started = lambda: [*tmp_path.glob('*/history.csv')]
+    until = time.monotonic() + 120
+    while not started() and demo.poll() is None and time.monotonic() < until: time.sleep(.2)
+    assert started()
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(30) == 130
+    assert 'stopped; what is done is kept' in demo.stderr.read()
