@@ -29,6 +29,7 @@ from .people import few_labels, label_share
 from .predict import predict
 from .pretrain import pretrain, puzzle_view
 from .recipes import SMALL, at_least, digest, people_of
+from .recipes import Recipe as Recipe
 from .runs import Stopped
 from .weights import imagenet_weights, load_weights, save_checkpoint
 

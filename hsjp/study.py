@@ -164,8 +164,10 @@ def _table1(rows):
 
 def _table2(rows):
     rows = _hsjp(rows)
-    rates = means(_one(rows, 'puzzles'), 'lr', paper=OF_PAPER['lr'].get)
-    return pd.concat([rates, means(_one(rows, 'lr'), 'puzzles').assign(lr=rows.lr.mode()[0])])
+    rates, fallen = _one(rows, 'puzzles'), rows[rows.note.fillna('') != ''].lr
+    table = means(rates, 'lr', paper=OF_PAPER['lr'].get)
+    table['collapsed'] = [(fallen == lr).sum() for lr in table.lr]
+    return pd.concat([table, means(_one(rows, 'lr'), 'puzzles').assign(lr=rows.lr.mode()[0])])
 
 def _table3(rows):
     of_n = lambda start, original, n: ((None, OF_PAPER['start'].get(start)) if start != 'HSJP' else
@@ -205,6 +207,10 @@ def _show_thresholds(rows, ax):
         ax.plot(np.arange(.5, 1, .05), some[THRESHOLDS].mean(), 'o-', color=COLOURS.get(start), label=start)
     ax.set(xlabel='OKS above which a person counts as found', ylabel='AP')
     ax.legend(frameon=False)
+    means = rows.groupby('start')[THRESHOLDS].mean()
+    more = ax.twinx()
+    more.bar(np.arange(.5, 1, .05), means.loc['HSJP'] - means.loc['scratch'], .02, color='#f6b26b', alpha=.5)
+    more.set_ylabel('HSJP - scratch (bars)')
     return ax
 
 def _show_kinds(rows, ax):

@@ -143,6 +143,7 @@ def _begin(count, devices, threads):
 
 def _add(pictures):
     with _count.get_lock(): _count.value += pictures
+    if _count.value < 0: raise KeyboardInterrupt
 
 def _do(do, recipe, out, people, skip_bad, workers):
     "One task in a process of its own, whose words go to a file"
@@ -168,6 +169,7 @@ def _side_by_side(tasks, out, people, skip_bad, workers, jobs, device, bar):
                     do, recipe = left.pop(future)
                     bar.say(_said(do, recipe, future.result()))
         except BaseException:
+            count.value = -10**15  # the others stop at their next step, too
             pool.shutdown(cancel_futures=True)
             raise
 

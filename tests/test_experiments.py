@@ -121,8 +121,8 @@ def test_a_json_needs_unseen_people():
     with pytest.raises(ValueError, match='no unseen people'): people_of(Data('people.json'))
 
 def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(tmp_path):
-    words = [sys.executable, '-c', 'from hsjp.cli import main; import sys; sys.exit(main())', 'demo', '--jobs',
-             '2', '--out', str(tmp_path)]
+    code = 'from hsjp.cli import main; import sys; sys.exit(main())'
+    words = [sys.executable, '-c', code, 'demo', '--jobs', '2', '--out', str(tmp_path)]
     demo = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     started = lambda: [*tmp_path.glob('*/history.csv')]
     until = time.monotonic() + 120

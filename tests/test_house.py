@@ -96,6 +96,9 @@ NAMES = {
     'predict': 'predict',
     'detect': 'detections detect',
     'evaluate': 'oks oks_nms coco_ap',
+    'errors': 'error_types',
+    'experiments': 'Recipe run table plot',
+    'widgets': 'JigsawWidget PoseWidget LabelWidget',
     'export': 'export_onnx'}
 
 @pytest.mark.parametrize('module', NAMES)

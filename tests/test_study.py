@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from hsjp.arguments import parser
 from hsjp.cli import main
 from hsjp.recipes import EASY, Data, people_of, work
 from hsjp.study import STUDIES, base_of, equal_work, recipes_of, stored_study, write_study
@@ -87,3 +88,32 @@ def test_minutes_count_what_is_left(people, tmp_path):
         (tmp_path/r.name).mkdir()
         (tmp_path/r.name/'metrics.json').write_text('{}')
     assert minutes(recipes, people, 1, tmp_path) == 0
+
+@pytest.mark.parametrize('words, want', [
+    ('--recipe paper', [(6, 240, 1e-3)]), ('--recipe paper --n 4 --lr 3e-4 --epochs 120', [(4, 120, 3e-4)]),
+    ('', [(2, 4, 2e-3), (3, 18, 2e-3), (4, 18, 2e-3)]), ('--n 3', [(2, 4, 2e-3), (3, 18, 2e-3)]),
+    ('--n 5 --epochs 7', [(n, 7, 2e-3) for n in (2, 3, 4, 5)]),
+    ('--puzzles 6000 9000 --n 4 --lr 1e-3', [(2, 2, 1e-3), (3, 3, 1e-3), (4, 3, 1e-3)])])
+def test_the_paper_knobs_of_pretraining(words, want):
+    from hsjp.train_commands import _stages
+    stages = _stages(parser().parse_args(['pretrain', *words.split()]), 3000)
+    assert [(s.n, s.epochs, s.lr) for s in stages] == want
+
+@pytest.mark.parametrize('words, side, reach, channels', [
+    ('--recipe paper', 228, 11, 3), ('--recipe paper --n 5 --original', 225, 11, 6),
+    ('--original', 72, 6., 6)])
+def test_the_paper_recipe_cuts_its_own_canvas(words, side, reach, channels, monkeypatch, tmp_path):
+    seen = {}
+    def pretrain(train, valid, model, stages, *args, colour, **kwargs):
+        seen.update(size=train.size, inside=train.inside, reach=colour.reach,
+                    channels=model.config['in_channels'])
+    monkeypatch.setattr('hsjp.pretrain.pretrain', pretrain)
+    monkeypatch.setattr('hsjp.crops.crop_cache', lambda persons, *args, **kwargs: persons)
+    assert main(['pretrain', '--data', 'studio', *words.split(), '--out', str(tmp_path)]) == 0
+    assert seen == dict(size=(side, side), inside='paper' not in words, reach=reach, channels=channels)
+
+def test_epochs_scale_the_drops(capsys):
+    from hsjp.finetune import paper_hrnet
+    from hsjp.train_commands import _tell_drops
+    _tell_drops(replace(paper_hrnet, epochs=450))
+    assert capsys.readouterr().out == '450 epochs; the learning rate falls to a tenth after 364 and 429\n'
