@@ -167,6 +167,7 @@ def _row(recipe, metrics):
                 start=r.start, seed=r.seed, **{k: metrics.get(k) for k in MEASURES},
                 n=stage and stage.n, patches=metrics.get('patches'), solved=metrics.get('solved'),
                 puzzles=metrics['puzzles'], pictures=metrics.get('pictures', 0), lr=stage and stage.lr,
+                epochs=p and sum(s.epochs for s in p.stages),
                 colour=p and p.colour, original=p and p.original, freeze=r.tuning.freeze,
                 seconds=metrics['seconds'], note=metrics.get('note', ''), run=r.name)
 

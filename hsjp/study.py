@@ -163,11 +163,15 @@ def _table1(rows):
     return means(rows, 'network', 'start', paper=lambda _, start: (None, OF_PAPER['start'].get(start)))
 
 def _table2(rows):
-    rows = _hsjp(rows)
-    rates, fallen = _one(rows, 'puzzles'), rows[rows.note.fillna('') != ''].lr
-    table = means(rates, 'lr', paper=OF_PAPER['lr'].get)
-    table['collapsed'] = [(fallen == lr).sum() for lr in table.lr]
-    return pd.concat([table, means(_one(rows, 'lr'), 'puzzles').assign(lr=rows.lr.mode()[0])])
+    "First the rates, with as many puzzles as most rows; then the numbers of puzzles, at the rate of most"
+    rows, base = _hsjp(rows), _hsjp(rows).lr.mode()[0]
+    paper = OF_PAPER if rows.network.str.startswith('hrnet').all() else dict(lr={}, epochs={})
+    rates = means(_one(rows, 'puzzles'), 'lr', paper=paper['lr'].get)
+    fallen = rows[rows.note.fillna('') != ''].lr
+    rates['collapsed'] = [(fallen == lr).sum() for lr in rates.lr]
+    lengths = means(_one(rows, 'lr'), 'epochs', paper=paper['epochs'].get).assign(lr=base)
+    table = pd.concat([rates, lengths])
+    return table.assign(lr=table.lr.map('{:g}'.format))
 
 def _table3(rows):
     of_n = lambda start, original, n: ((None, OF_PAPER['start'].get(start)) if start != 'HSJP' else
