@@ -38,11 +38,15 @@ _EXAMPLES = dict(
     pretrain=f'''hsjp pretrain --data mannequins --out runs/puzzles
                  hsjp pretrain --data photos/ --out runs/puzzles
                  torchrun --nproc-per-node 4 --no-python hsjp pretrain {_COCO} \\
-                     --recipe paper --model hrnet --n 6 --lr 1e-3 --epochs 240''',
+                     --recipe paper --model hrnet --n 6 --lr 1e-3 --epochs 240
+                 hsjp pretrain --data shards/coco --recipe paper --accumulate 8''',
     finetune=f'''hsjp finetune --data mannequins --labels 0.1 --weights runs/puzzles/best.pt --out runs/hsjp
                  hsjp finetune --data train.json --valid valid.json --labels 0.1 --out runs/scratch
                  hsjp finetune --data train.json --resume --out runs/scratch
-                 hsjp finetune {_COCO} --labels 1 --recipe published --model hrnet --weights imagenet''',
+                 torchrun --nproc-per-node 4 --no-python hsjp finetune {_COCO} \\
+                     --labels 1 --recipe published --model hrnet --weights imagenet''',
+    shards=f'''hsjp shards {_COCO} --recipe paper --out shards/coco
+               hsjp shards --data photos/ --out shards/photos''',
     evaluate='''hsjp evaluate runs/hsjp/pose.pt runs/scratch/pose.pt --data valid.json --pictures images
                 hsjp evaluate runs/hsjp/pose.pt --data valid.json --boxes detections.json
                 hsjp evaluate pose_hrnet_w32.pth --model hrnet --data valid.json --protocol published''',
@@ -125,6 +129,13 @@ def _bench(sub):
     c.add_argument('--json', type=Path, help='file for the numbers')
 
 # %% ../nbs/59_arguments.ipynb #ac6e738c
+def _repeats(c):
+    "How often, and how many at a time"
+    c.add_argument('--seeds', type=count, default=1, help='repeat all of it with so many seeds (default: 1)')
+    c.add_argument('--jobs', type=count,
+                   help='trainings side by side, each in a process of its own (default: one a GPU, else one '
+                        'a core, at most four)')
+
 def _demo(sub):
     c = _add(sub, 'demo', 'The whole idea: puzzles, poses with and without them, a report. A quarter of an '
                           'hour on two CPU cores with the studio; longer with other pictures.',
@@ -134,20 +145,37 @@ def _demo(sub):
     c.add_argument('--fair', action='store_true',
                    help='from scratch with the same total work, too, for every number of labels (default: '
                         'for the fewest)')
-    c.add_argument('--seeds', type=count, default=1, help='repeat all of it with so many seeds (default: 1)')
-    c.add_argument('--jobs', type=count,
-                   help='trainings side by side, each in a process of its own (default: one a GPU, else one '
-                        'a core, at most four)')
+    _repeats(c)
     add_data(c, 'or a COCO-format json', 'studio')
     add_valid(c)
 
-def _pretrain(sub):
-    c = _add(sub, 'pretrain', 'Train a network to solve puzzles; no labels are looked at.', 'runs/pretrain')
-    add_data(c, 'a COCO-format json, or a folder of pictures')
-    add_training(c)
+def _puzzles(c):
+    "How persons become crops for puzzles"
     c.add_argument('--recipe', choices=['small', 'paper'], default='small',
                    help='a curriculum for small budgets (default), or the paper: N = 6, 224 pixels, 240 '
                         'epochs, batch 256')
+    c.add_argument('--size', type=side, default=64, help='small recipe: side in pixels (default: 64)')
+    c.add_argument('--min-side', type=whole,
+                   help='skip boxes with a shorter side below this many pixels (default: 32; recipe paper: '
+                        '0, all)')
+    c.add_argument('--pad', type=positive, help='square window over box (default: 1; recipe paper: '
+                                                '1.25, for a folder 1)')
+
+def _shards(sub):
+    c = _add(sub, 'shards', 'Cut people for puzzles, and pack them into tar files, which a shared disk or a '
+                            'web server sends well, for hsjp pretrain.')
+    c.add_argument('--out', default='shards', help='folder for what is made (default: shards)')
+    c.add_argument('--seed', type=whole, default=0, help='of the order (default: 0)')
+    add_data(c, 'a COCO-format json, or a folder of pictures')
+    add_valid(c)
+    _puzzles(c)
+    c.add_argument('--each', type=count, default=5000, help='crops in a file (default: 5000)')
+
+def _pretrain(sub):
+    c = _add(sub, 'pretrain', 'Train a network to solve puzzles; no labels are looked at.', 'runs/pretrain')
+    add_data(c, 'a COCO-format json, a folder of pictures, or shards from hsjp shards')
+    add_training(c)
+    _puzzles(c)
     c.add_argument('--puzzles', type=count, nargs='+', default=[12_000, 54_000, 54_000],
                    help='small recipe: to show at N = 2, 3, ... (default: 12000 54000 54000)')
     c.add_argument('--n', type=patches, help="patches a side, at the end of the small recipe's curriculum "
@@ -157,15 +185,8 @@ def _pretrain(sub):
                                                 "(default: the recipe's)")
     c.add_argument('--original', action='store_true',
                    help='the unshuffled picture as three more channels, as in section 5.3 of the paper')
-    c.add_argument('--size', type=side, default=64, help='small recipe: side of the puzzles in pixels '
-                                                         '(default: 64)')
     c.add_argument('--strength', type=at_least_0, default=.5,
                    help="small recipe: of turns, scales and shifts; 1 is the paper's (default: 0.5)")
-    c.add_argument('--min-side', type=whole,
-                   help='skip boxes with a shorter side below this many pixels (default: 32; recipe paper: '
-                        '0, all)')
-    c.add_argument('--pad', type=positive, help='square window over box (default: 1; recipe paper: '
-                                                '1.25, for a folder 1)')
 
 def _finetune(sub):
     c = _add(sub, 'finetune', 'Train a pose network with a share of the labels, from scratch or from puzzle '
@@ -174,8 +195,7 @@ def _finetune(sub):
     add_training(c)
     c.add_argument('--recipe', choices=['small', 'paper', 'published'], default='small',
                    help="small sizes and gentle augmentation (default); the paper's section 4.2; or the "
-                        "published code "
-                        'of --model')
+                        "published code of --model")
     c.add_argument('--weights', help="checkpoint to start from, or 'imagenet' (default: random weights)")
     c.add_argument('--labels', type=float, default=.1, help='share of the labelled pictures (default: 0.1)')
     c.add_argument('--size', type=side, nargs=2, metavar=('H', 'W'),
@@ -195,10 +215,7 @@ def _study(sub):
     c.add_argument('--size', choices=['small', 'paper'], default='small',
                    help='small: minutes a run on a laptop (default); paper: HRNet-W32 at full size, for '
                         'which --data names COCO')
-    c.add_argument('--seeds', type=count, default=1, help='repeat all of it with so many seeds (default: 1)')
-    c.add_argument('--jobs', type=count,
-                   help='trainings side by side, each in a process of its own (default: one a GPU, else one '
-                        'a core, at most four)')
+    _repeats(c)
     c.add_argument('--data', default='studio',
                    help='studio, mannequins, or a COCO-format json (default: studio)')
     c.add_argument('--pictures', help="folder of the json's pictures (default: 'images' beside it, or its "
@@ -216,9 +233,8 @@ def _evaluate(sub):
                    help='pose networks, from hsjp finetune or demo, or published ones (see --model)')
     add_published(c)
     add_data(c, 'or a COCO-format json')
-    c.add_argument('--boxes', default='gt', help="whose: gt (ground truth, default), a json of detections "
-                                                 "in COCO's form, "
-                                                 'fasterrcnn, or a file of its weights')
+    c.add_argument('--boxes', default='gt', help="whose: gt (ground truth, default), a json of detections in "
+                                                 "COCO's form, fasterrcnn, or a file of its weights")
     c.add_argument('--nms', type=share, default=.9,
                    help='OKS above which the lower score of two predictions goes (default: 0.9; 1: none '
                         'goes)')
@@ -279,7 +295,7 @@ def parser():
                                                     'networks without labels.')
     p.add_argument('--version', action='version', version=hsjp.__version__)
     sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for add in (_demo, _download, _pretrain, _finetune, _study, _evaluate, _errors, _predict, _bench,
-                _others):
+    for add in (_demo, _download, _shards, _pretrain, _finetune, _study, _evaluate, _errors, _predict,
+                _bench, _others):
         add(sub)
     return p

@@ -36,7 +36,7 @@ def main(
     argv=None,  # list of words; None: the command line's
 ):  # exit code
     "The command hsjp: 0 if all went well, 2 and one sentence if the input was bad, 130 if interrupted"
-    warnings.filterwarnings('ignore', module='torch|fastai|kornia')  # their own deprecations, at import
+    warnings.filterwarnings('ignore', module='torch|fastai')  # their own deprecations, at import
     a = _parsed(argv)
     try:
         from hsjp import commands, train_commands

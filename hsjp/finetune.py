@@ -21,7 +21,8 @@ from .heatmap import HeatmapLoss, decode_heatmaps
 from .learner import fit_stage, heatmap_learner, step_loaders
 from .models import freeze_upto, replace_head
 from .predict import grid_points
-from .runs import Run
+from .processes import all_rows, join_processes, processes
+from .runs import Run, shaping
 
 # %% ../nbs/44_finetune.ipynb #e3cb3f2d
 class PoseAP(Metric):
@@ -30,16 +31,16 @@ class PoseAP(Metric):
     def __init__(self,
         persons,  # PersonDataset of the validation loader, in its order
     ): self.persons = persons
-    def reset(self): self.points, self.scores = [], []
+    def reset(self): self.rows = [torch.zeros(0, len(self.persons.skeleton.names), 3)]
     def accumulate(self, learn):
         points, scores = decode_heatmaps(learn.pred, stride=learn.model.stride)
-        self.points.append(grid_points(points, learn.model).cpu())
-        self.scores.append(scores.cpu())
+        self.rows.append(torch.cat([grid_points(points, learn.model), scores[..., None]], -1).cpu())
     @property
     def value(self):
-        if sum(map(len, self.points)) != len(self.persons): return None
-        points, scores = (torch.cat(o).double().numpy() for o in (self.points, self.scores))
-        if not (np.isfinite(points).all() and np.isfinite(scores).all()): return math.nan
+        rows = all_rows(torch.cat(self.rows)).double().numpy()
+        if len(rows) != len(self.persons): return None
+        if not np.isfinite(rows).all(): return math.nan
+        points, scores = rows[..., :2], rows[..., 2]
         results = coco_results(self.persons, self.persons.to_picture(points), scores)
         return coco_ap(self.persons, results).AP[0]
 
@@ -71,6 +72,8 @@ def pose_learner(
     workers=0,  # processes that decode
     device=None,  # None: CUDA where there is one, else the CPU
     cbs=(),  # more callbacks
+    start=None,  # how workers start, see `hsjp.learner.StepLoader`
+    **options,  # see `heatmap_learner`: accumulate, compile, sync_bn, ema
 ):  # Learner
     "A Learner for poses (paper, section 4.2); its metric is COCO AP on ground-truth boxes"
     k, outputs = len(train.skeleton.names) if train.skeleton else 0, model.final_layer.out_channels
@@ -85,9 +88,10 @@ def pose_learner(
     flip = flip if train.skeleton.pairs else 0.
     steps = [PoseBatch(train.skeleton, train.size, t, affine, flip, colour, seed, normal, half_body)
              for t in (True, False)]
-    dls = step_loaders(train, valid, *steps, batch, workers, device)
+    dls = step_loaders(train, valid, *steps, batch, workers, device, start)
     model.task = 'pose'
-    return heatmap_learner(dls, model, HeatmapLoss(sigma, model.stride), PoseAP(valid), bf16, cbs)
+    loss = HeatmapLoss(sigma, model.stride)
+    return heatmap_learner(dls, model, loss, PoseAP(valid), bf16, cbs, **options)
 
 def check_names(
     train, valid,  # PersonDatasets with labels
@@ -135,12 +139,15 @@ def finetune(
     resume=False,  # True: go on from out/last.pt
     overwrite=False,  # True: a run that is in `out` already is replaced
     pause=0,  # see `Run`
-    **kwargs,  # see `pose_learner`: bf16, workers, device
+    **kwargs,  # see `pose_learner`: bf16, workers, device, accumulate, ema
 ):  # list of rows, one an epoch; the model is trained in place
-    "Fine-tune by a recipe; the validation people are tried on the untrained network before any training"
-    check_recipe(recipe)
+    "Fine-tune by a recipe, after a look at the validation people; under torchrun with all its processes"
+    kwargs['device'] = join_processes(kwargs.get('device'))
+    count = processes()[1]
+    check_recipe(recipe, count)
     train, k = train.view(size=recipe.size, margin=recipe.margin), len(train.skeleton.names)
-    plain = {**(kept or {}), **asdict(recipe), 'size': list(train.size), 'every': every, 'seed': seed}
+    plain = {**(kept or {}), **asdict(recipe), 'size': list(train.size), 'every': every, 'seed': seed,
+             **shaping(kwargs)}
     keeps = dict(size=list(train.size), names=train.skeleton.names)
     run = Run(out, 'pose', plain, (PoseAP.name,), resume, overwrite, pause, **keeps)
     if model.final_layer.out_channels != k or getattr(model, 'task', None) == 'jigsaw':
@@ -153,7 +160,7 @@ def finetune(
         start = run.rows[-1]['epoch'] + 1
     if recipe.freeze is not None: freeze_upto(model, recipe.freeze)
     learn = pose_learner(train, valid, model, recipe.sigma, recipe.affine, normal=recipe.normal,
-                         half_body=recipe.half_body, batch=recipe.batch, seed=seed,
+                         half_body=recipe.half_body, batch=recipe.batch//count, seed=seed,
                          colour=ColourAugment() if recipe.colour else None, **kwargs)
     if start >= recipe.epochs: return run.rows
     with learn.no_bar(), learn.no_logging(): learn.validate()
@@ -163,6 +170,7 @@ def finetune(
 
 def check_recipe(
     recipe,  # `FinetuneRecipe`
+    processes=1,  # that share the batch
 ):
     "Raise a ValueError that names what cannot be trained with"
     if recipe.size is not None and any(s < 32 or s % 32 for s in recipe.size):
@@ -170,6 +178,9 @@ def check_recipe(
     for name, least in (('epochs', 1), ('batch', 1)):
         value = getattr(recipe, name)
         if value < least: raise ValueError(f'{name} is {value}; expected at least {least}')
+    if recipe.batch % processes:
+        raise ValueError(f'batch is {recipe.batch}; expected a multiple of the number of processes, '
+                         f'{processes}')
     if recipe.freeze not in (None, *range(5)):
         raise ValueError(f'freeze is {recipe.freeze}; expected a layer from 0 to 4')
     for name in ('lr', 'sigma'):

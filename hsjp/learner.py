@@ -31,6 +31,7 @@ from .models import bf16_pays, denormalise, normalise
 from .posenet import check
 from .processes import Distributed, processes
 from .runs import Journal, StopAtNaN
+from .shards import CropBatches, Decoded, ShardStream
 
 # %% ../nbs/42_learner.ipynb #16734eab
 class StepLoader(DataLoader):
@@ -62,15 +63,18 @@ class StepLoader(DataLoader):
         workers = self.fake_l.num_workers
         if workers and self.reader: return self.reader
         context = dict(multiprocessing_context=self.start, persistent_workers=True) if workers else {}
-        reader = TorchLoader(self.dataset, batch_sampler=self.batches, num_workers=workers,
-                             pin_memory=self.pin_memory, timeout=self.timeout, **context)
+        data, batches = self.dataset, self.batches
+        if isinstance(data, ShardStream):
+            batches = CropBatches(data, self.bs, len(self) if self.drop_last else None, *processes())
+            data = Decoded(data)
+        reader = TorchLoader(data, batch_sampler=batches, num_workers=workers, pin_memory=self.pin_memory,
+                             timeout=self.timeout, **context)
         if workers: self.reader = reader
         return reader
     def __iter__(self):
         self.randomize()
-        order, size = list(self.get_idxs()), self.bs
-        last = len(order)//size*size if self.drop_last else len(order)
-        self.batches[:] = [order[i:i+size] for i in range(0, last, size)]
+        order = list(self.get_idxs()) if self.indexed else []       # a stream has its own
+        self.batches[:] = [order[k*self.bs:(k+1)*self.bs] for k in range(len(self))]
         for b in self._read():
             yield self.after_batch([part.to(self.device, non_blocking=True) for part in b])
     def close(self):
@@ -81,8 +85,7 @@ class StepLoader(DataLoader):
         images = normalise(images, self.channels)
         return images.contiguous(memory_format=torch.channels_last), points, mask
     def new(self, dataset=None, cls=None, **kwargs):
-        own = dict(step=self.step, channels=self.channels, start=self.start)
-        return super().new(dataset, cls, **own, **kwargs)
+        return super().new(dataset, cls, step=self.step, channels=self.channels, start=self.start, **kwargs)
     def show_batch(self,
         b=None, # a batch; None: a new one
         max_n=8, # at most so many pictures
@@ -92,8 +95,7 @@ class StepLoader(DataLoader):
         "Draw the batch, with predictions if there are some"
         images, points, mask = (o.cpu() for o in (self.one_batch() if b is None else b))
         k = min(max_n, len(images))
-        h, w = images.shape[-2:]
-        columns = min(k, 4)
+        (h, w), columns = images.shape[-2:], min(k, 4)
         rows = -(-k//columns)
         fig, axs = plt.subplots(rows, columns, figsize=(2.6*columns, 2.6*h/w*rows), squeeze=False)
         for ax in axs.flat[k:]: ax.remove()
@@ -105,7 +107,7 @@ class StepLoader(DataLoader):
 
 # %% ../nbs/42_learner.ipynb #42a00003
 def step_loaders(
-    train, valid, # datasets whose items are uint8 crops and a few numbers
+    train, valid, # datasets, or streams, whose items are uint8 crops and a few numbers
     train_step, valid_step, # batch steps
     batch=64, # pictures a step, in each process
     workers=0, # processes that decode; 0 suits small cached crops
@@ -115,8 +117,8 @@ def step_loaders(
     "Training and validation loaders on one device"
     device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     kw = dict(num_workers=workers, device=device, pin_memory=device.type == 'cuda', start=start)
-    batch = min(batch, len(train)//processes()[1])
-    return DataLoaders(StepLoader(train, train_step, bs=batch, shuffle=True, drop_last=True, **kw),
+    batch, shuffle = min(batch, len(train)//processes()[1]), not isinstance(train, ShardStream)
+    return DataLoaders(StepLoader(train, train_step, bs=batch, shuffle=shuffle, drop_last=True, **kw),
                        StepLoader(valid, valid_step, bs=2*batch, **kw), device=device)
 
 # %% ../nbs/42_learner.ipynb #47922928
@@ -178,6 +180,7 @@ class SeedEpochs(Callback):
         epoch = self.first + self.epoch
         self.dls.train.rng = random.Random(f'{self.seed} {epoch}')
         self.dls.train.step.reseed(epoch + 100_000*processes()[0])
+        if not self.dls.train.indexed: self.dls.train.dataset.reseed(epoch)
 
 # %% ../nbs/42_learner.ipynb #7b3de84b
 class Average(Callback):

@@ -22,7 +22,7 @@ from .learner import fit_stage, heatmap_learner, step_loaders
 from .models import normalise, replace_head
 from .plots import show_picture, show_puzzle
 from .processes import join_processes, processes
-from .runs import Run, Stopped
+from .runs import Run, Stopped, shaping
 
 # %% ../nbs/43_pretrain.ipynb #98bc00e4
 def jigsaw_precision(
@@ -112,6 +112,8 @@ def pretrain_learner(
     workers=0,  # processes that decode
     device=None,  # None: CUDA where there is one, else the CPU
     cbs=(),  # more callbacks
+    start=None,  # how workers start, see `hsjp.learner.StepLoader`
+    **options,  # see `heatmap_learner`: accumulate, compile, sync_bn, ema
 ):  # Learner
     "A Learner for puzzles (paper, section 3); its loss is eq. 2, its metrics patch accuracy and solved share"
     outputs = model.final_layer.out_channels
@@ -120,11 +122,12 @@ def pretrain_learner(
     original = model.config['in_channels'] == 6
     steps = [JigsawBatch(n, size, t, colour, affine, original, seed, flip) for t in (True, False)]
     train, valid = (d.view(labels=False) if hasattr(d, 'view') else d for d in (train, valid))
-    dls = step_loaders(train, valid, *steps, batch, workers, device)
+    dls = step_loaders(train, valid, *steps, batch, workers, device, start)
     eps = size/(2*n) if eps is None else eps
     model.task = 'jigsaw'
     metrics = [JigsawPrecision(eps, False), JigsawPrecision(eps)]
-    return heatmap_learner(dls, model, HeatmapLoss(.95*sigma_bound(n, size/4)), metrics, bf16, cbs)
+    return heatmap_learner(dls, model, HeatmapLoss(.95*sigma_bound(n, size/4)), metrics, bf16, cbs,
+                           **options)
 
 # %% ../nbs/43_pretrain.ipynb #0fb378c0
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ class Collapse(Callback):
                           'a lower rate usually helps')
 
 def pretrain(
-    train, valid,  # PersonDatasets with square crops, as from `image_folder`; labels are never looked at
+    train, valid,  # PersonDatasets or ShardStreams with square crops; labels are never looked at
     model,  # network; its head is replaced to fit each stage
     stages,  # list of `Stage`, such as `PAPER` or `curriculum(...)`
     out=None,  # folder for last.pt, best.pt (of the last stage), best-n2.pt, ..., history.csv; None: none
@@ -214,13 +217,13 @@ def pretrain(
     log=print,  # gets a sentence after each stage
     overwrite=False,  # True: a run that is in `out` already is replaced
     pause=0,  # see `Run`
-    **kwargs,  # see `pretrain_learner`: colour, bf16, workers, device
+    **kwargs,  # see `pretrain_learner`: colour, bf16, workers, device, accumulate, ema
 ):  # list of rows, one an epoch; the model is trained in place
     "Pretrain by stages (paper, section 3.4, is one stage); under torchrun with all its processes"
     kwargs['device'] = join_processes(kwargs.get('device'))
     rank, count = processes()
     _check_stages(train, valid, stages, count)
-    recipe = {**(recipe or {}), 'stages': [asdict(s) for s in stages], 'seed': seed}
+    recipe = {**(recipe or {}), 'stages': [asdict(s) for s in stages], 'seed': seed, **shaping(kwargs)}
     run = Run(out, 'jigsaw', recipe, ('solved', 'patches'), resume, overwrite, pause)
     first, done = 0, (0, 0)
     if run.state:
