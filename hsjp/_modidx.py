@@ -9,6 +9,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'hsjp.arguments._errors': ('arguments.html#_errors', 'hsjp/arguments.py'),
                                 'hsjp.arguments._evaluate': ('arguments.html#_evaluate', 'hsjp/arguments.py'),
                                 'hsjp.arguments._finetune': ('arguments.html#_finetune', 'hsjp/arguments.py'),
+                                'hsjp.arguments._jobs': ('arguments.html#_jobs', 'hsjp/arguments.py'),
                                 'hsjp.arguments._others': ('arguments.html#_others', 'hsjp/arguments.py'),
                                 'hsjp.arguments._predict': ('arguments.html#_predict', 'hsjp/arguments.py'),
                                 'hsjp.arguments._pretrain': ('arguments.html#_pretrain', 'hsjp/arguments.py'),

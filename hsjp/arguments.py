@@ -132,6 +132,9 @@ def _bench(sub):
 def _repeats(c):
     "How often, and how many at a time"
     c.add_argument('--seeds', type=count, default=1, help='repeat all of it with so many seeds (default: 1)')
+    _jobs(c)
+
+def _jobs(c):
     c.add_argument('--jobs', type=count,
                    help='trainings side by side, each in a process of its own (default: one a GPU, else one '
                         'a core, at most four)')
@@ -222,6 +225,8 @@ def _study(sub):
                                       'own folder)')
     c.add_argument('--valid', help='json of unseen people; studio and mannequins have theirs')
     c.add_argument('--valid-pictures', help='folder of their pictures (default: --pictures)')
+    c.add_argument('--workers', type=whole, default=0, help='processes that decode, for each training '
+                                                            '(default: 0)')
     c.add_argument('--commands', action='store_true', help='print one command a run, for other machines')
     c.add_argument('--only', metavar='RUN', help='one run, as --commands names it')
     c.add_argument('--stored', action='store_true', help='draw the rows that come with the package')

@@ -15,15 +15,17 @@ from .arguments import parser
 # %% ../nbs/59_cli.ipynb #b0ab0af8
 def _interrupted(a):
     "The line that Ctrl-C leaves: what was saved"
-    last = Path(getattr(a, 'out', None) or '')/'last.pt'
-    kept = '; nothing was saved'
-    if last.is_file(): kept = f'; {last} holds the last whole epoch, --resume goes on from it'
-    return 'stopped' + (kept if a.command in ('pretrain', 'finetune') else '')
+    if a.command in ('demo', 'study'): return 'stopped; what is done is kept, and the same command goes on'
+    if a.command not in ('pretrain', 'finetune'): return 'stopped'
+    last = Path(a.out)/'last.pt'
+    if not last.is_file(): return 'stopped; nothing was saved'
+    return f'stopped; {last} holds the last whole epoch, --resume goes on from it'
 
 def _parsed(argv):
     "The arguments; predict and solve take their words, checkpoint and pictures, wherever they stand"
     p = parser()
     a, more = p.parse_known_args(argv)
+    a.words = sys.argv[1:] if argv is None else argv
     if more and (a.command not in ('predict', 'solve') or any(word.startswith('-') for word in more)):
         p.error(f'unrecognized arguments: {" ".join(more)}')
     if a.command in ('predict', 'solve'):

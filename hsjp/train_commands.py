@@ -8,7 +8,7 @@ __all__ = ['cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'cmd_shards', 'cmd_study'
 
 # %% ../nbs/57_train_commands.ipynb #tc7
 import json
-import sys
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -207,7 +207,7 @@ def cmd_study(a):
         people, seeds = people_of(data), range(a.seed, a.seed + a.seeds)
         recipes, jobs = recipes_of(a.study, a.size, data, people, seeds), a.jobs or jobs_here()
         if a.commands:
-            line = ' '.join(f"'{w}'" if ' ' in w else w for w in sys.argv[1:] if w != '--commands')
+            line = shlex.join(w for w in a.words if w != '--commands')
             return print(*(f'hsjp {line} --only {r.name}' for r in recipes), sep='\n')
         mine = [r for r in recipes if a.only in (None, r.name)]
         if not mine: raise ValueError(f'{a.only} is no run of {a.study}; --commands lists them')
@@ -215,7 +215,7 @@ def cmd_study(a):
         long = minutes(mine, people, jobs, out)
         print(f'{len(mine)} runs, {jobs} at a time: about {long:.0f} minutes, and some for loading and '
               'validation; what is stored is not run again', flush=True)
-        rows = run_all(mine, out, jobs, people, device=a.device)
+        rows = run_all(mine, out, jobs, people, device=a.device, workers=a.workers)
         if len(mine) < len(recipes): return
     if not len(rows):
         raise ValueError(f'nothing is stored for {a.study} on {a.data}; expected studio, mannequins or '
