@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hsjp
 from hsjp.inputs import (
+    add_command,
     add_data,
     add_people,
     add_published,
@@ -75,16 +76,7 @@ _EXAMPLES = dict(
                  hsjp notebooks sheet --no-solutions''')
 
 def _add(sub, name, text, out=None):
-    "A command with its examples, and --out, --seed, --device where it makes something"
-    examples = '\n'.join(line.strip() for line in _EXAMPLES[name].splitlines())
-    c = sub.add_parser(name, help=text, description=text, epilog=f'examples:\n{examples}',
-                       formatter_class=argparse.RawDescriptionHelpFormatter)
-    if out:
-        c.add_argument('--out', default=out, help=f'folder for what is made (default: {out})')
-        c.add_argument('--seed', type=whole, default=0, help='of everything random (default: 0)')
-        c.add_argument('--device', type=device_name, help="'cpu', 'cuda' or 'cuda:1' (default: CUDA where "
-                                                          "there is one)")
-    return c
+    return add_command(sub, name, text, _EXAMPLES[name], out)
 
 # %% ../nbs/59_arguments.ipynb #9402d795
 def _errors(sub):
@@ -132,9 +124,6 @@ def _bench(sub):
 def _repeats(c):
     "How often, and how many at a time"
     c.add_argument('--seeds', type=count, default=1, help='repeat all of it with so many seeds (default: 1)')
-    _jobs(c)
-
-def _jobs(c):
     c.add_argument('--jobs', type=count,
                    help='trainings side by side, each in a process of its own (default: one a GPU, else one '
                         'a core, at most four)')
@@ -221,8 +210,7 @@ def _study(sub):
     _repeats(c)
     c.add_argument('--data', default='studio',
                    help='studio, mannequins, or a COCO-format json (default: studio)')
-    c.add_argument('--pictures', help="folder of the json's pictures (default: 'images' beside it, or its "
-                                      'own folder)')
+    c.add_argument('--pictures', help="folder of the json's pictures (default: 'images' beside it)")
     c.add_argument('--valid', help='json of unseen people; studio and mannequins have theirs')
     c.add_argument('--valid-pictures', help='folder of their pictures (default: --pictures)')
     c.add_argument('--workers', type=whole, default=0, help='processes that decode, for each training '
