@@ -225,7 +225,7 @@ def test_predict_and_export_take_a_published_file(files, tmp_path, capsys):
     (['{hrnet}', '--model', 'simple_baseline'], 'of the same kind of network'),
     (['{resnet}', '--model', 'simple_baseline', '--depth', '18', '--caffe'], 'caffe is True'),
     (['{hrnet}', *HRNET, '--grid', 'udp', '--protocol', 'published'], "grid is 'udp'; expected 'index'"),
-    (['{hrnet}', *HRNET, '--blur', '4'], "'4' is neither 0 nor an odd number")])
+    (['{hrnet}', *HRNET, '--blur', '4'], "'4' is not 0 or an odd number")])
 def test_bad_input_ends_with_a_sentence(words, sentence, files, tmp_path, capsys):
     words = [w.format(hrnet=files/'hrnet.pth', resnet=files/'resnet.pth.tar') for w in words]
     try: code = main(['evaluate', *words, '--data', str(files/'v.json'), '--out', str(tmp_path)])
