@@ -148,8 +148,7 @@ def _puzzles(c):
                         'epochs, batch 256')
     c.add_argument('--size', type=side, default=64, help='small recipe: side in pixels (default: 64)')
     c.add_argument('--min-side', type=whole,
-                   help='skip boxes with a shorter side below this many pixels (default: 32; recipe paper: '
-                        '0, all)')
+                   help='skip boxes with a shorter side below this (default: 32 pixels; recipe paper: 0)')
     c.add_argument('--pad', type=positive, help='square window over box (default: 1; recipe paper: '
                                                 '1.25, for a folder 1)')
 

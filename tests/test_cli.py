@@ -63,6 +63,24 @@ def test_finetune_by_recipe(words, want, small, tmp_path):
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()}
     assert {k: plain[k] for k in want} == want
 
+def test_puzzles_from_shards(small, tmp_path, capsys):
+    "Cut and packed by one command, learnt by another"
+    out, last = str(tmp_path/'shards'), ['--out', str(tmp_path/'run'), '--overwrite']
+    run = lambda *words: main([*words, *last])
+    assert main(['shards', '--data', str(small/'images'), '--size', '32', '--each', '3', '--out', out]) == 0
+    puzzles = ['pretrain', '--data', out, '--puzzles', '20', '--size', '32']
+    assert run(*puzzles, '--accumulate', '2', '--ema', '0.9') == 0
+    recipe = load_checkpoint(tmp_path/'run'/'best.pt')[1]['recipe']
+    assert recipe['inside'] and recipe['accumulate'] == 2 and recipe['ema'] == .9
+    plan = f'{out}/train/shards.json'
+    for words, said in (([*puzzles, '--pad', '1.2'], 'neither --pad nor --min-side'),
+                        ([*puzzles, '--size', '64'], 'have 36 x 36 pixels; expected squares of at least 64'),
+                        ([*puzzles, '--valid', 'studio'], 'studio holds no shards for validation'),
+                        ([*puzzles, '--data', plan], 'holds no shards for validation'),
+                        ([*puzzles, '--sync-bn', '--device', 'cpu'], '--sync-bn needs CUDA')):
+        assert run(*words) == 2 and said in capsys.readouterr().err
+    assert run(*puzzles, '--data', plan, '--valid', f'{out}/valid/shards.json') == 0
+
 def test_export_finds_the_same_keypoints(trained, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
     assert main(['export', str(trained/'hsjp'/'pose.pt'), '--out', str(tmp_path/'pose.onnx')]) == 0
@@ -166,7 +184,9 @@ def test_json_that_is_none(tmp_path, capsys):
         assert main(['pretrain', '--data', str(tmp_path/'x.json'), '--out', str(tmp_path/'o')]) == 2
         assert sentence in capsys.readouterr().err
 
-@pytest.mark.parametrize('command', 'demo pretrain finetune evaluate predict priors export notebooks'.split())
+HELPED = 'demo shards pretrain finetune evaluate predict priors export notebooks'.split()
+
+@pytest.mark.parametrize('command', HELPED)
 def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit) as e: main([command, '--help'])
     assert e.value.code == 0 and 'examples:' in capsys.readouterr().out

@@ -96,3 +96,23 @@ def test_arguments_are_checked_before_any_work(words, tmp_path):
     try: code = main([*words, '--out', str(tmp_path/'out')])
     except SystemExit as e: code = e.code
     assert code == 2 and not (tmp_path/'out'/'crops').exists()
+
+@pytest.mark.parametrize('train', ['puzzles', 'poses'])
+def test_options_that_change_what_is_learnt_are_part_of_the_recipe(train, few, tmp_path):
+    "Where they are as usual the recipe says nothing, as before there were options"
+    people = [p.subset(range(8)) for p in few]
+    def run(out, **options):
+        torch.manual_seed(0)
+        common = dict(out=tmp_path/out, bf16=False, **options)
+        if train == 'puzzles':
+            pretrain(*(p.view(size=(36, 36)) for p in people), hrnet(4, 4), [Stage(2, 32, 1, batch=8)],
+                     log=lambda s: None, **common)
+        else: finetune(*people, hrnet(17, 4), FinetuneRecipe(epochs=1, batch=8, sigma=1.), **common)
+        return load_checkpoint(tmp_path/out/'last.pt')[1]['recipe']
+    plain, shaped = run('plain', accumulate=1, ema=0., sync_bn=False), run('shaped', accumulate=2, ema=.9)
+    said = ['accumulate is None there and 2 here', 'ema is None there and 0.9 here']
+    assert differences(plain, shaped) == said
+    assert not {'accumulate', 'ema', 'sync_bn'} & set(plain) and run('plain', resume=True) == plain
+    with pytest.raises(ValueError, match='ema is 0.9 there and None here'):
+        run('shaped', accumulate=2, resume=True)
+    assert run('shaped', accumulate=2, ema=.9, resume=True) == shaped

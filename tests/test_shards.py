@@ -19,7 +19,10 @@ from hsjp import shards
 from hsjp.augment import JigsawBatch, PoseBatch
 from hsjp.crops import crop_cache
 from hsjp.learner import StepLoader
-from hsjp.shards import ShardStream, shuffled, write_shards
+from hsjp.models import compact
+from hsjp.people import studio
+from hsjp.pretrain import Stage, pretrain, puzzle_view
+from hsjp.shards import CropBatches, ShardStream, ahead, shuffled, write_shards
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +104,48 @@ def test_our_loader_and_steps_take_it(workers, labels, persons, plan):
         batches = list(loader)
         assert len(batches) == len(loader) == 7
         assert {tuple(b[0].shape) for b in batches} == {(8, 3, 32, 32)} and {len(b) for b in batches} == {3}
+
+def test_puzzles_from_shards_are_the_same_for_any_number_of_workers(tmp_path):
+    "64 people of the studio, 16 to validate with: losses, metrics and weights to the last bit"
+    for part, k in (('train', 64), ('valid', 16)):
+        write_shards(puzzle_view(studio(part).subset(range(k)), 32), tmp_path/part, each=20)
+    ends = []
+    for workers in (0, 2):
+        streams = (ShardStream(tmp_path/part/'shards.json', buffer=30) for part in ('train', 'valid'))
+        torch.manual_seed(0)
+        model = compact(4, width=8)
+        rows = pretrain(*streams, model, [Stage(2, 32, 2, .2, batch=8)], workers=workers, bf16=False,
+                        device='cpu', log=lambda s: None)
+        ends.append(([{**r, 'seconds': 0} for r in rows], model.state_dict()))
+    (rows, alone), (same, helped) = ends
+    assert rows == same and [r['seen'] for r in rows] == [64, 128]
+    assert all(torch.equal(a, b) for a, b in zip(alone.values(), helped.values()))
+
+def test_training_processes_get_shards_and_validating_ones_crops(plan):
+    "A round of training meets no crop twice; validation meets each once, whatever the number of shards"
+    stems = lambda batches: [crop['stem'] for batch in batches for crop in batch]
+    for count in (2, 20):
+        all_of = [CropBatches(ShardStream(plan, buffer=9), 4, None, r, count) for r in range(count)]
+        assert sorted(map(int, sum(map(stems, all_of), []))) == list(range(60))
+        assert all(len(mine) == len(list(mine)) for mine in all_of)
+    first, second = (stems(CropBatches(ShardStream(plan, buffer=0), 4, 5, r, 2)) for r in (0, 1))
+    assert len(first) == len(second) == 20 and not {*first} & {*second}
+    with pytest.raises(ValueError, match='9 shards for 10'): list(CropBatches(ShardStream(plan), 4, 5, 0, 10))
+
+def test_what_is_read_ahead_is_the_same_and_errors_come_in_their_place():
+    def broken():
+        yield from range(1, 4)
+        raise OSError('gone')
+    assert list(ahead(iter(range(1, 50)))) == list(range(1, 50)) and not list(ahead(iter([])))
+    met = []
+    with pytest.raises(OSError, match='gone'):
+        for x in ahead(broken()): met.append(x)
+    assert met == [1, 2, 3]
+    before = threading.active_count()
+    some = ahead(iter(range(1, 10**9)))
+    assert next(some) == 1
+    some.close()
+    assert threading.active_count() <= before
 
 def test_more_workers_than_shards_is_said(plan):
     stream = ShardStream(plan)

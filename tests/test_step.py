@@ -16,11 +16,13 @@ from fastai.callback.core import Callback
 
 from hsjp import augment, finetune, geometry, heatmap, jigsaw, learner, posenet, pretrain, processes, runs
 from hsjp.augment import ColourAugment, JigsawBatch, PoseBatch
+from hsjp.finetune import FinetuneRecipe
 from hsjp.heatmap import HeatmapLoss
 from hsjp.learner import SeedEpochs, StepLoader, fit_stage, heatmap_learner, step_loaders
 from hsjp.models import compact
 from hsjp.people import studio
 from hsjp.runs import Run
+from hsjp.weights import load_checkpoint
 
 CPU = torch.device('cpu')
 
@@ -272,6 +274,51 @@ order = dls.train.get_idxs()
 said = dict(rows=rows, steps=watch.losses, weights=weights, gathered=gathered, order=list(order))
 Path(sys.argv[1]).with_suffix(f'.{rank}').write_text(json.dumps(said))
 '''
+
+def torchrun(*words):
+    "Two processes; what they print"
+    env = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1]), OMP_NUM_THREADS='1')
+    start = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    run = subprocess.run([*start, *map(str, words)], capture_output=True, text=True, env=env)
+    return run.returncode, run.stdout + run.stderr
+
+def tune(out, batch=8):
+    "Fine-tuning without chance of a network that knows poses; 13 unseen people do not divide by two"
+    torch.set_num_threads(1)
+    model, about = load_checkpoint('pose-studio')
+    train, valid = (studio(s, True).subset(range(k)).view(size=about['size'])
+                    for s, k in (('train', 26), ('valid', 13)))
+    recipe = FinetuneRecipe(2, batch=batch, affine=(0, 0, 0), warmup=2)
+    return finetune.finetune(train, valid, model, recipe, 1, out=out, flip=0., bf16=False, device='cpu',
+                             cbs=[Asleep()])
+
+TUNE = '''
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_step import tune
+tune(sys.argv[2], int(sys.argv[3]))
+'''
+
+@pytest.mark.slow
+def test_two_processes_fine_tune_as_one(tmp_path):
+    "The same global batch, batch normalisation in evaluation mode: AP, losses and weights to 1e-4"
+    with contextlib.redirect_stdout(io.StringIO()): rows = tune(tmp_path/'one')
+    (tmp_path/'two.py').write_text(TUNE)
+    code, said = torchrun(tmp_path/'two.py', Path(__file__).parent, tmp_path/'two', 8)
+    assert code == 0 and said.count('epoch 0') == 1, said
+    one, two = (load_checkpoint(tmp_path/name/'last.pt') for name in ('one', 'two'))
+    keys = 'seen', 'train_loss', 'valid_loss', finetune.PoseAP.name
+    both = [torch.tensor([[r[k] for k in keys] for r in rs]) for rs in (rows, two[1]['rows'])]
+    torch.testing.assert_close(*both, rtol=1e-4, atol=1e-6)
+    assert 20 < rows[-1][finetune.PoseAP.name] < 100 and rows[-1]['seen'] == 48
+    for a, b in zip(one[0].parameters(), two[0].parameters()):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
+
+@pytest.mark.slow
+def test_a_batch_that_does_not_divide_is_a_sentence(tmp_path):
+    (tmp_path/'two.py').write_text(TUNE)
+    code, said = torchrun(tmp_path/'two.py', Path(__file__).parent, tmp_path/'two', 7)
+    assert code and 'batch is 7; expected a multiple of the number of processes, 2' in said
 
 def test_two_processes_give_the_losses_of_one(tmp_path):
     "The same global batch, batch normalisation in evaluation mode: losses, metrics and weights to 1e-4"
