@@ -8,6 +8,11 @@ loaders do, with OpenCV where it is installed and with Pillow where not. Our loa
 numbers; warp, normalisation and targets are the device's work. Where that is the same core, the rows "and the
 step" say what both cost. All take turns, on the same persons, and the median of the rounds' ratios counts.
 Times are this process's own CPU time.
+
+Measured on a busy server of two cores, 7 rounds, loader alone: 1.42 uncached and 4.84 cached over Pillow's
+reference, 0.90 and 3.10 over OpenCV 5's, which misses both targets; with the step 0.60 and 0.99. Of an
+uncached crop decoding takes 1.3 ms and scaling to 448 x 336 pixels 1.4 ms; OpenCV's warp to 256 x 192 takes
+0.35 ms.
 """
 import math
 import random

@@ -144,6 +144,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'hsjp.crops.Held.__init__': ('crops.html#held.__init__', 'hsjp/crops.py'),
                             'hsjp.crops.Held.key': ('crops.html#held.key', 'hsjp/crops.py'),
                             'hsjp.crops.Held.read': ('crops.html#held.read', 'hsjp/crops.py'),
+                            'hsjp.crops._decode': ('crops.html#_decode', 'hsjp/crops.py'),
                             'hsjp.crops._digest': ('crops.html#_digest', 'hsjp/crops.py'),
                             'hsjp.crops._environment': ('crops.html#_environment', 'hsjp/crops.py'),
                             'hsjp.crops._fill': ('crops.html#_fill', 'hsjp/crops.py'),
