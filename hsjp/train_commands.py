@@ -154,7 +154,7 @@ def cmd_finetune(a):
                     size=list(recipe.size), names=train.skeleton.names)
     print(f'weights: {Path(a.out)/"pose.pt"}; the best epoch: {Path(a.out)/"best.pt"}')
 
-# %% ../nbs/57_train_commands.ipynb #aee34b9d
+# %% ../nbs/57_train_commands.ipynb #e0b3519c
 def cmd_shards(a):
     from hsjp.pretrain import PAPER
     from hsjp.runs import check_writable
