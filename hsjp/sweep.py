@@ -159,7 +159,7 @@ def _side_by_side(tasks, out, people, skip_bad, workers, jobs, device, bar):
     gpus = torch.cuda.device_count() if device is None else 0
     for i in range(jobs): devices.put(f'cuda:{i % gpus}' if gpus else device)
     threads = max(1, torch.get_num_threads()//jobs)
-    os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # what libraries say to their developers, in each process
+    os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # each process would print those of libraries
     with ProcessPoolExecutor(jobs, spawn, _begin, (count, devices, threads)) as pool:
         left = {pool.submit(_do, do, r, out, people, skip_bad, workers): (do, r) for do, r in tasks}
         try:
