@@ -621,6 +621,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                            'hsjp.runs.Run.check_network': ('runs.html#run.check_network', 'hsjp/runs.py'),
                            'hsjp.runs.Run.save': ('runs.html#run.save', 'hsjp/runs.py'),
                            'hsjp.runs.Run.save_last': ('runs.html#run.save_last', 'hsjp/runs.py'),
+                           'hsjp.runs.Run.save_rows': ('runs.html#run.save_rows', 'hsjp/runs.py'),
                            'hsjp.runs.Run.value': ('runs.html#run.value', 'hsjp/runs.py'),
                            'hsjp.runs.StopAtNaN': ('runs.html#stopatnan', 'hsjp/runs.py'),
                            'hsjp.runs.StopAtNaN.__init__': ('runs.html#stopatnan.__init__', 'hsjp/runs.py'),

@@ -83,6 +83,7 @@ class Run:
             different = differences(self.state['recipe'], recipe)
             if different: raise ValueError(f'{last} was made by another recipe: {"; ".join(different)}')
             self.rows = self.state['rows']
+            if processes()[0] == 0: self.save_rows()  # killed before it was written, it lacks an epoch
         elif processes()[0] == 0:
             for f in [f for name in own for f in self.out.glob(name)]: f.unlink(missing_ok=True)
         meet()
@@ -102,6 +103,9 @@ class Run:
         if learn.epoch + 1 < learn.n_epoch and time.perf_counter() - self.saved < self.pause: return
         self.saved = time.perf_counter()
         self.save('last.pt', learn.model, rows=self.rows, opt=learn.opt.state_dict())
+        self.save_rows()
+    def save_rows(self):
+        "history.csv, whole or not at all"
         part = self.out/f'history.csv.{os.getpid()}.part'
         pd.DataFrame(self.rows).to_csv(part, index=False)
         os.replace(part, self.out/'history.csv')
