@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .crops import crop_cache, hold
+from .crops import crop_cache
 from .experiments import solve_puzzles
 from .pretrain import puzzle_view
-from .recipes import EASY, HARD, QUICK, Data, people_of, plan
+from .recipes import EASY, HARD, QUICK, STUDIO, Data, content_of, people_of, plan
 from .report import table_of, write_report
 from .sweep import run_all
 from .weights import load_checkpoint, shipped
@@ -28,7 +28,7 @@ def compare(
     out,  # folder for weights, crops and rows
     budget=EASY,
     seeds=(0,),  # of the weights, the labels and everything random
-    data='studio',  # name of a set, or path of a json
+    data=STUDIO,  # `Data`: what the recipes call it
     weights=None,  # see `plan`
     jobs=1,  # trainings at a time, each in a process of its own
     device=None,  # None: CUDA where there is one, else the CPU
@@ -50,7 +50,7 @@ def compare(
         for n in range(2, solved['n']): solvers[n] = folder/f'best-n{n}.pt'
         solvers[solved['n']] = folder/'last.pt'
     view = puzzle_view(valid.subset(range(min(len(valid), 400))), budget.puzzle_size, budget.pad)
-    crops = torch.stack([crop for crop, _ in hold(crop_cache(view, out/'crops', skip_bad=skip_bad))])
+    crops = torch.stack([crop for crop, _ in crop_cache(view, out/'crops', skip_bad=skip_bad)])
     seen = crop_cache(valid.view(size=budget.size), out/'crops', skip_bad=skip_bad)
     return dict(rows=rows, history=history, curves=curves, poses=poses, puzzles=crops, valid=seen,
                 solvers={n: load_checkpoint(path)[0] for n, path in solvers.items()},
@@ -73,11 +73,12 @@ def demo(
     "The main job; leaves report.html, table.csv, rows.csv, puzzles.csv and weights"
     out, budget = Path(out), QUICK if quick else EASY if data == 'studio' else HARD
     if fair and not quick: budget = replace(budget, fair=(True,)*len(budget.labels))
-    people = people or people_of(Data(data))
+    named = Data(data, content=people and content_of(people))
+    people = people or people_of(named)
     if quick: log('quick: the puzzles were solved before; their weights come with the package')
     else: log(f'{sum(budget.puzzles):,} puzzles of {len(people[0]):,} people, whose labels are not looked at')
     weights, seeds = 'puzzles-3' if quick else None, range(seed, seed + seeds)
-    result = compare(people, out, budget, seeds, data, weights, jobs, device, log, skip_bad)
+    result = compare(people, out, budget, seeds, named, weights, jobs, device, log, skip_bad)
     result['quick'] = quick
     rows = result['rows']
     rows.to_csv(out/'rows.csv', index=False)

@@ -25,10 +25,11 @@ from .crops import crop_cache, hold
 from .errors import KINDS, error_types, shares
 from .evaluate import coco_ap, coco_ap_by_threshold, coco_results, pck
 from .finetune import finetune
+from .jigsaw import puzzle_size
 from .people import few_labels, label_share
 from .predict import predict
 from .pretrain import pretrain, puzzle_view
-from .recipes import SMALL, at_least, digest, people_of
+from .recipes import SMALL, digest, people_of, repeated
 from .recipes import Recipe as Recipe
 from .runs import Stopped
 from .weights import imagenet_weights, load_weights, save_checkpoint
@@ -65,22 +66,23 @@ def solve_puzzles(
         p = recipe.pretext
         if p.people: unlabelled = few_labels(unlabelled, p.people, recipe.seed)
         size = max(s.size for s in p.stages)
-        views = (puzzle_view(v, size, p.pad, p.inside) for v in (unlabelled, valid))
+        side = None if p.inside else puzzle_size(size, p.stages[0].n)  # the paper's canvas
+        views = (puzzle_view(v, size, p.pad, p.inside, side) for v in (unlabelled, valid))
         train, unseen = (_kept(v, out, skip_bad) for v in views)
         torch.manual_seed(recipe.seed)
         model = recipe.network.build(4, 6 if p.original else 3)
         metrics = dict(folder=folder.name)
+        end = dict(n=p.stages[0].n, patches=None, solved=None, seconds=0, seen=0)  # nothing was trained
         try:
-            rows = pretrain(at_least(train, 500), unseen, model, list(p.stages), folder, asdict(p),
-                            (folder/'last.pt').is_file(), recipe.seed, pause=60,
-                            colour=ColourAugment(kernel=p.kernel) if p.colour else None, **kwargs)
+            end = pretrain(repeated(train), unseen, model, list(p.stages), folder, asdict(p),
+                           (folder/'last.pt').is_file(), recipe.seed, pause=60,
+                           colour=ColourAugment(kernel=p.kernel) if p.colour else None, **kwargs)[-1]
         except Stopped as e:
-            rows = pd.read_csv(folder/'history.csv').to_dict('records')
-            metrics['note'] = str(e)
-        end = rows[-1]
-        metrics |= {k: end[k] for k in ('n', 'patches', 'solved', 'seconds')}
-        _write(done, metrics | dict(puzzles=end['seen']))
-    return metrics | dict(puzzles=end['seen'])
+            metrics['note'], kept = str(e), folder/'history.csv'
+            if kept.is_file(): end = pd.read_csv(kept).to_dict('records')[-1]
+        metrics |= {k: end[k] for k in ('n', 'patches', 'solved', 'seconds')} | dict(puzzles=end['seen'])
+        _write(done, metrics)
+    return metrics
 
 THRESHOLDS = [f'AP@{t:.2f}' for t in np.arange(.5, 1, .05)]  # of OKS
 MEASURES = ['AP', 'AP50', 'AP75', 'PCK@0.1', 'PCK@0.05', *THRESHOLDS, *KINDS]
@@ -118,7 +120,7 @@ def _tune(recipe, folder, before, people, out, skip_bad, kwargs):
     fewer = few_labels if isinstance(recipe.labels, int) else label_share
     t, few = recipe.tuning, fewer(labelled, recipe.labels, recipe.seed)
     labels = len(few)
-    few = at_least(_kept(few.view(size=t.size, margin=t.margin), out, skip_bad), 500)
+    few = repeated(_kept(few.view(size=t.size, margin=t.margin), out, skip_bad))
     valid = _kept(valid.view(size=t.size), out, skip_bad)
     torch.manual_seed(recipe.seed)
     model = recipe.network.build(len(labelled.skeleton.names))
@@ -200,7 +202,7 @@ def paired(
     return out.assign(ahead=groups.apply(lambda g: (g > 0).sum()), seeds=k).reset_index()
 
 # %% ../nbs/47_experiments.ipynb #e2000061
-COLOURS = {'scratch': '#9aa0a6', 'HSJP': '#e8710a', 'scratch, equal work': '#5f6368'}
+COLOURS = {'scratch': '#9aa0a6', 'ImageNet': '#4285f4', 'HSJP': '#e8710a', 'scratch, equal work': '#5f6368'}
 
 def plot(
     rows,  # DataFrame, one row a run

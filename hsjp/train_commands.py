@@ -8,6 +8,7 @@ __all__ = ['cmd_demo', 'cmd_pretrain', 'cmd_finetune', 'cmd_shards', 'cmd_study'
 
 # %% ../nbs/57_train_commands.ipynb #tc7
 import json
+import os
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -197,20 +198,24 @@ def cmd_study(a):
     import matplotlib
     matplotlib.use('Agg')
 
-    from hsjp.recipes import Data, people_of
+    from hsjp.recipes import Data, content_of, people_of
     from hsjp.runs import check_writable
     from hsjp.study import heading, recipes_of, stored_study, write_study
     from hsjp.sweep import jobs_here, minutes, run_all, share_of_torchrun
-    out, data = check_writable(a.out), Data(a.data, a.pictures, a.valid, a.valid_pictures)
+    min_side = 0 if a.size == 'paper' else Data.min_side
+    data = Data(a.data, a.pictures, a.valid, a.valid_pictures, min_side)
+    out = check_writable(a.out)
     if a.stored: rows = stored_study(a.study, a.data)
     else:
         people, seeds = people_of(data), range(a.seed, a.seed + a.seeds)
-        recipes, jobs = recipes_of(a.study, a.size, data, people, seeds), a.jobs or jobs_here()
+        if a.data not in EMBEDDED: data = replace(data, content=content_of(people))
+        recipes = recipes_of(a.study, a.size, data, people, seeds)
         if a.commands:
             line = shlex.join(w for w in a.words if w != '--commands')
             return print(*(f'hsjp {line} --only {r.name}' for r in recipes), sep='\n')
         mine = [r for r in recipes if a.only in (None, r.name)]
         if not mine: raise ValueError(f'{a.only} is no run of {a.study}; --commands lists them')
+        jobs = 1 if int(os.environ.get('WORLD_SIZE', 1)) > 1 else a.jobs or jobs_here()
         mine = share_of_torchrun(mine)
         long = minutes(mine, people, jobs, out)
         print(f'{len(mine)} runs, {jobs} at a time: about {long:.0f} minutes, and some for loading and '

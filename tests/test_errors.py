@@ -19,7 +19,8 @@ from hsjp.people import mannequins, studio
 from hsjp.skeleton import COCO
 
 GOLDEN = Path(__file__).parents[2]/'shared'/'golden'/'coco_analyze'
-golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f'{GOLDEN} is not here')
+golden = pytest.mark.skipif(not GOLDEN.is_dir(),
+                            reason='published labels (shared/golden/coco_analyze) are not here')
 SIGMAS, FLIP = np.array(COCO.sigmas), COCO.flip.numpy()
 
 # ---- the published labels ----

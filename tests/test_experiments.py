@@ -15,6 +15,7 @@ from hsjp.experiments import paired, puzzle_folder, run, solve_puzzles, table
 from hsjp.finetune import FinetuneRecipe
 from hsjp.pretrain import Stage
 from hsjp.recipes import Data, Network, Pretext, Recipe, digest, people_of, puzzles, tuning, work
+from hsjp.runs import Stopped
 from hsjp.sweep import run_all
 from hsjp.weights import load_checkpoint
 
@@ -82,7 +83,7 @@ def test_side_by_side_gives_what_one_after_the_other_gives(people, tmp_path):
     assert said[3].endswith('[100% done, about 0 min left]')
 
 def test_a_collapse_is_a_row_without_ap(people, tmp_path, monkeypatch):
-    from hsjp.runs import Stopped
+
     def collapsed(train, unseen, model, stages, folder, *args, **kwargs):
         pd.DataFrame([dict(n=2, patches=.25, solved=0., seen=64, seconds=1.)]).to_csv(folder/'history.csv')
         raise Stopped('the network has collapsed')
@@ -131,3 +132,18 @@ def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(tmp_path):
     demo.send_signal(signal.SIGINT)
     assert demo.wait(30) == 130
     assert 'stopped; what is done is kept' in demo.stderr.read()
+
+def test_the_papers_puzzles_are_cut_from_its_own_canvas(people, tmp_path, monkeypatch):
+    seen = {}
+    def pretrain(train, *args, **kwargs):
+        seen.update(size=train.size, inside=train.inside)
+        return [dict(n=6, patches=0., solved=0., seconds=0, seen=0)]
+    monkeypatch.setattr('hsjp.experiments.pretrain', pretrain)
+    solve_puzzles(replace(HSJP, pretext=Pretext((Stage(),), 1.25, inside=False)), tmp_path, people)
+    assert seen == dict(size=(228, 228), inside=False)
+
+def test_a_collapse_before_the_first_saving_is_a_row_too(people, tmp_path, monkeypatch):
+    def collapsed(*args, **kwargs): raise Stopped('no longer finite at step 1')
+    monkeypatch.setattr('hsjp.experiments.pretrain', collapsed)
+    row = run(HSJP, tmp_path, people)
+    assert row['AP'] is None and row['puzzles'] == 0 and 'finite' in row['note']

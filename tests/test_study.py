@@ -7,7 +7,9 @@ import pytest
 
 from hsjp.arguments import parser
 from hsjp.cli import main
-from hsjp.recipes import EASY, Data, people_of, work
+from hsjp.errors import KINDS
+from hsjp.experiments import THRESHOLDS
+from hsjp.recipes import EASY, Data, content_of, people_of, work
 from hsjp.study import STUDIES, base_of, equal_work, recipes_of, stored_study, write_study
 from hsjp.sweep import minutes, steps_of
 
@@ -117,3 +119,22 @@ def test_epochs_scale_the_drops(capsys):
     from hsjp.train_commands import _tell_drops
     _tell_drops(replace(paper_hrnet, epochs=450))
     assert capsys.readouterr().out == '450 epochs; the learning rate falls to a tenth after 364 and 429\n'
+
+def test_pictures_and_tables_at_the_paper_size(people, tmp_path):
+    "Every start that the paper has, in every picture"
+    rows = []
+    for r in recipes_of('table1', 'paper', Data(), people):
+        stage = r.pretext and r.pretext.stages[-1]
+        percent = dict.fromkeys(['PCK@0.1', *THRESHOLDS, *KINDS], 50.)
+        rows.append(dict(data='coco', network=r.network.name, labels=100, start=r.start, seed=0, AP=70.,
+                         n=stage and 6, lr=stage and 1e-3, puzzles=0, pictures=1, patches=.4, solved=.3,
+                         **percent))
+    for name in ('table1', 'fig3', 'fig4'):
+        write_study(name, 'paper', pd.DataFrame(rows), tmp_path)
+        assert (tmp_path/f'{name}.png').stat().st_size > 5000
+
+def test_other_people_under_one_name_are_other_experiments(people):
+    there = Data('people.json', content=content_of(people))
+    fewer = Data('people.json', content=content_of([p.subset(range(50)) for p in people]))
+    a, b = (recipes_of('fig5', 'small', data, people)[0] for data in (there, fewer))
+    assert a.name != b.name and there == Data('people.json', content=content_of(people_of(Data())))
