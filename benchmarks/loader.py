@@ -9,10 +9,10 @@ numbers; warp, normalisation and targets are the device's work. Where that is th
 step" say what both cost. All take turns, on the same persons, and the median of the rounds' ratios counts.
 Times are this process's own CPU time.
 
-Measured on a busy server of two cores, 7 rounds, loader alone: 1.42 uncached and 4.84 cached over Pillow's
-reference, 0.90 and 3.10 over OpenCV 5's, which misses both targets; with the step 0.60 and 0.99. Of an
-uncached crop decoding takes 1.3 ms and scaling to 448 x 336 pixels 1.4 ms; OpenCV's warp to 256 x 192 takes
-0.35 ms.
+Measured on an idle server of two cores, 5 rounds, loader alone: over OpenCV 5's reference 1.10 uncached,
+which misses the target, and 4.04 cached; with the step 0.64 and 1.02. Over Pillow's, on a busy one: 1.65 and
+5.26. Of an uncached crop decoding takes 1.1 ms and scaling to 448 x 336 pixels 1.0 ms, which Pillow does
+exactly to the fraction of a pixel; OpenCV's warp to 256 x 192 takes 0.35 ms.
 """
 import math
 import random

@@ -83,12 +83,17 @@ def _check_puzzle(x, slots, n):
 
 def _move(x, source, n):
     "Fill slot s of the result with patch `source[b, s]` of `x`"
-    b, c, side, _ = x.shape
+    if x.shape[1] > 1 and x.stride(1) == 1:  # the channels of a pixel are side by side: wide grey pictures
+        b, c, side, _ = x.shape
+        wide = x.permute(0, 2, 3, 1).reshape(b, 1, side, side*c)
+        return _move(wide, source, n).view(b, side, side, c).permute(0, 3, 1, 2)
+    b, c, side, width = x.shape
     P = side//n
     count = lambda k: torch.arange(k, device=x.device)
     picture, row = count(b*c).view(b, c, 1, 1, 1)*side*n, count(P).view(P, 1)*n
     patch = (source//n*P*n + source%n).view(b, 1, n, 1, n)
-    return x.reshape(-1, P).index_select(0, (picture + patch + row).flatten()).view(x.shape)
+    rows = x.reshape(-1, width//n).index_select(0, (picture + patch + row).flatten())
+    return rows.view(x.shape)
 
 def shuffle_patches(
     x, # (B, C, P*n, P*n) pictures of any dtype

@@ -28,6 +28,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader as TorchLoader
 
 from .models import bf16_pays, denormalise, normalise
+from .pictures import collate
 from .posenet import check
 from .processes import Distributed, processes
 from .runs import Journal, StopAtNaN
@@ -68,7 +69,7 @@ class StepLoader(DataLoader):
             batches = CropBatches(data, self.bs, len(self) if self.drop_last else None, *processes())
             data = Decoded(data)
         reader = TorchLoader(data, batch_sampler=batches, num_workers=workers, pin_memory=self.pin_memory,
-                             timeout=self.timeout, **context)
+                             timeout=self.timeout, collate_fn=collate, **context)
         if workers: self.reader = reader
         return reader
     def __iter__(self):

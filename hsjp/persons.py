@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from .arrays import Column
-from .pictures import picture_sizes, read_picture, to_tensor
+from .pictures import picture_sizes, read_array, read_picture, to_tensor
 
 # %% ../nbs/13_persons.ipynb #fffe811f
 def windows(
@@ -39,23 +39,47 @@ def move_inside(
 
 # %% ../nbs/13_persons.ipynb #89246550
 def cut(
-    image,  # PIL image
+    image,  # PIL image, or (h, w, 3) uint8
     window,  # x y w h in its pixels, edges; may reach outside
     size,  # (H, W) of the result in pixels
 ):  # PIL image, black outside the picture
     "Cut a window out of a picture and scale it, antialiased and exact to the half pixel"
     x, y, w, h = window
     k = int(max(w*h/2e7, 1)**.5)  # of a window of many millions of pixels, k x k are averaged first
-    if k > 1: image, (x, y, w, h) = image.reduce(k), np.array([x, y, w, h])/k
-    left, right = _reach(x, x+w, image.width)
-    top, bottom = _reach(y, y+h, image.height)
-    area = image.crop((left, top, right, bottom))
-    return area.resize((size[1], size[0]), Image.BILINEAR, box=(x-left, y-top, x-left+w, y-top+h))
+    if k > 1: image, (x, y, w, h) = Image.fromarray(np.asarray(image)).reduce(k), np.array([x, y, w, h])/k
+    height, width = image.size[::-1] if isinstance(image, Image.Image) else image.shape[:2]
+    dx, dy, black = w/size[1], h/size[0], Image.new('RGB', size[::-1])
+    (i, columns), (j, rows) = _shown(x, dx, size[1], width), _shown(y, dy, size[0], height)
+    if columns and rows:
+        part = x + i*dx, y + j*dy, columns*dx, rows*dy
+        black.paste(_scaled(image, part, (columns, rows), width, height), (i, j))
+    return black
+
+def _shown(start, step, n, side):
+    "The first of n pixels of a crop that may show some picture, and how many may"
+    blur = max(step, 1)
+    first = min(max(int((-blur - start)//step) - 1, 0), n)
+    return first, max(min(int((side + blur - start)//step) + 2, n) - first, 0)
+
+def _scaled(image, window, size, width, height):
+    "All of a window, at size (W, H)"
+    x, y, w, h = window
+    left, right = _reach(x, x+w, width)
+    top, bottom = _reach(y, y+h, height)
+    area = _area(image, left, top, right, bottom)
+    return area.resize(size, Image.BILINEAR, box=(x-left, y-top, x-left+w, y-top+h))
 
 def _reach(a, b, side):
     "From a to b with a pixel to spare, but not beyond a picture in which the window lies"
     first, last = int(np.floor(a)) - 1, int(np.ceil(b)) + 1
     return first if a < 0 else max(first, 0), last if b > side else min(last, side)
+
+def _area(image, left, top, right, bottom):
+    "Some pixels as PIL image, black outside"
+    if isinstance(image, Image.Image): return image.crop((left, top, right, bottom))
+    x, y = max(left, 0), max(top, 0)
+    part = Image.fromarray(np.ascontiguousarray(image[y:bottom, x:right]))
+    return part.crop((left - x, top - y, right - x, bottom - y))
 
 # %% ../nbs/13_persons.ipynb #397b4523
 class PersonDataset:
@@ -162,7 +186,9 @@ class PersonDataset:
         return read_picture(self.pictures[k], bool(self.upright[k]))
     def cut(self, i):  # PIL image
         "The crop of person i, from its picture"
-        return cut(self.open(i), self.windows_of([i])[0], self.crop_size)
+        k = self.picture[i]
+        pixels = read_array(self.pictures[k], bool(self.upright[k]))
+        return cut(pixels, self.windows_of([i])[0], self.crop_size)
     def __getitem__(self, i):
         i = range(len(self))[int(i)]
         crop = to_tensor(self.cut(i)) if self.cache is None else self.cache.read(self, i)

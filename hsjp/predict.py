@@ -16,7 +16,7 @@ from .augment import to_float
 from .heatmap import decode_heatmaps
 from .models import bf16_pays, normalise
 from .persons import cut, windows
-from .pictures import to_tensor
+from .pictures import stack, to_tensor
 from .posenet import check_finite
 
 # %% ../nbs/30_predict.ipynb #5fed2d68
@@ -177,7 +177,7 @@ def predict(
     model = model.to(device, memory_format=torch.channels_last).eval()
     view = persons.view(margin=1., labels=False)
     crops = _Crops(published_boxes(view) if published else view, published)
-    loader = DataLoader(crops, batch, num_workers=workers)
+    loader = DataLoader(crops, batch, num_workers=workers, collate_fn=stack)
     how = flip_test, method, bf16, blur, published
     out = [predict_batch(model, to_float(x.to(device)), persons.skeleton, *how) for x in loader]
     points, scores = (torch.cat(o).double().cpu().numpy()[crops.order.argsort()] for o in zip(*out))

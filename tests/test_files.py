@@ -20,7 +20,7 @@ from hsjp.crops import CropStore, crop_cache, hold
 from hsjp.learner import StepLoader
 from hsjp.people import coco_persons, coco_pictures, image_folder
 from hsjp.persons import PersonDataset, cut
-from hsjp.pictures import list_pictures, picture_sizes, read_picture
+from hsjp.pictures import list_pictures, picture_sizes, read_array, read_picture
 
 # how each EXIF orientation is stored, so that it shows upright
 STORED = {
@@ -427,6 +427,44 @@ def test_a_window_at_the_border_has_no_black_line():
         assert np.asarray(cut(white, window, (8, 8))).min() == 255
     beyond = np.asarray(cut(white, (-10, 0, 40, 30), (30, 40)))
     assert beyond[:, :9].max() == 0 and beyond[:, 12:].min() == 255
+
+def all_of_it(image, window, size):
+    "A crop that computes its black parts, too"
+    x, y, w, h = window
+    edges = np.array([x, y, x + w, y + h])
+    (left, top), (right, bottom) = np.floor(edges[:2]).astype(int) - 1, np.ceil(edges[2:]).astype(int) + 1
+    area = image.crop((left, top, right, bottom))
+    return area.resize(size[::-1], Image.BILINEAR, box=tuple(edges - [left, top, left, top]))
+
+def test_what_lies_outside_its_picture_is_not_computed_and_changes_nothing():
+    r = np.random.default_rng(0)
+    for _ in range(300):
+        pixels = r.integers(0, 255, (*r.integers(3, 200, 2), 3), np.uint8)
+        (h, w), sides = pixels.shape[:2], r.uniform(1, 500, 2)*r.choice([.1, 1, 3])
+        corner, size = r.uniform(-sides, [w, h]), tuple(map(int, r.integers(4, 150, 2)))
+        over = np.array([corner, [w, h] - corner - sides])     # from border to border no black is mixed in
+        got = np.asarray(cut(pixels, (*corner, *sides), size)).astype(int)
+        assert (got == np.asarray(cut(Image.fromarray(pixels), (*corner, *sides), size))).all()
+        wanted = np.asarray(all_of_it(Image.fromarray(pixels), (*corner, *sides), size))
+        if not ((over >= 0) & (over < 1)).any(): assert np.abs(got - wanted).max() <= 1
+
+@pytest.mark.parametrize('how', [{}, dict(progressive=True), dict(subsampling=0), dict(keep_rgb=True)])
+@pytest.mark.parametrize('mode', ['RGB', 'L', 'CMYK'])
+def test_an_array_is_what_pillow_reads(mode, how, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (37, 51, 3), np.uint8)
+    Image.fromarray(noise).convert(mode).save(tmp_path/'a.jpg', **how)
+    assert (read_array(tmp_path/'a.jpg') == np.asarray(read_picture(tmp_path/'a.jpg'))).all()
+
+@pytest.mark.parametrize('upright', [True, False])
+@pytest.mark.parametrize('tag', range(1, 9))
+def test_an_array_is_turned_as_a_picture_is(tag, upright, tmp_path):
+    file = phone(tmp_path/'a.jpg', tag)
+    assert (read_array(file, upright) == np.asarray(read_picture(file, upright))).all()
+
+def test_a_cut_off_jpeg_is_refused_as_a_picture_and_as_an_array(tmp_path):
+    phone(tmp_path/'a.jpg', 1).write_bytes((tmp_path/'a.jpg').read_bytes()[:-200])
+    for read in (read_picture, read_array):
+        with pytest.raises(ValueError, match='a.jpg cannot be read as a picture: '): read(tmp_path/'a.jpg')
 
 # predict: one bad among many
 

@@ -271,13 +271,12 @@ def test_a_complete_cache_is_known_at_once(tmp_path, monkeypatch):
     age(Path(persons.pictures[2]))
     with pytest.raises(ZeroDivisionError): crop_cache(persons, tmp_path/'c')
 
-def test_a_crop_comes_as_pillow_decodes_it_and_in_planes(tmp_path):
+def test_a_crop_comes_as_pillow_decodes_it(tmp_path):
     persons = photos(tmp_path)
     cached, store = crop_cache(persons, tmp_path/'crops'), CropStore(tmp_path/'crops')
     for i in range(0, len(persons), 7):
         theirs = np.asarray(Image.open(io.BytesIO(store.get(store.key(persons, i))))).transpose(2, 0, 1)
         assert (cached[i][0].numpy() == theirs).all()
-        assert cached[i][0].is_contiguous() and persons[i][0].is_contiguous()
 
 def test_a_picture_is_opened_once_for_all_its_persons(tmp_path, monkeypatch):
     persons, opened, real = photos(tmp_path, 5), [], PersonDataset.open
