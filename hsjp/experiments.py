@@ -154,7 +154,8 @@ def run(
         if recipe.pretext: before = solve_puzzles(recipe, out, people, skip_bad, log=log, **kwargs)
         metrics = {k: v for k, v in (before or dict(puzzles=0)).items() if k not in ('folder', 'seconds')}
         if not metrics.get('note'):
-            metrics |= _tune(recipe, folder, before, people, out, skip_bad, kwargs)
+            try: metrics |= _tune(recipe, folder, before, people, out, skip_bad, kwargs)
+            except Stopped as e: metrics['note'] = str(e)
         metrics['seconds'] = metrics.get('seconds', 0) + (before or dict(seconds=0))['seconds']
         row = _row(recipe, metrics)
         _write(done, row)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from hsjp import experiments
 from hsjp.experiments import paired, puzzle_folder, run, solve_puzzles, table
 from hsjp.finetune import FinetuneRecipe
 from hsjp.pretrain import Stage
@@ -147,3 +148,12 @@ def test_a_collapse_before_the_first_saving_is_a_row_too(people, tmp_path, monke
     monkeypatch.setattr('hsjp.experiments.pretrain', collapsed)
     row = run(HSJP, tmp_path, people)
     assert row['AP'] is None and row['puzzles'] == 0 and 'finite' in row['note']
+
+def test_a_fine_tuning_that_becomes_nan_is_a_row_and_the_sweep_goes_on(people, tmp_path, monkeypatch):
+    real = experiments.finetune
+    def finetune(*args, **kwargs):
+        if args[5] == 0: raise Stopped('the loss is no longer finite')
+        return real(*args, **kwargs)
+    monkeypatch.setattr(experiments, 'finetune', finetune)
+    rows = run_all([PLAIN, replace(PLAIN, seed=1)], tmp_path, people=people, log=lambda s: None)
+    assert rows.AP.isna().tolist() == [True, False] and 'finite' in rows.note[0] and not rows.note[1]
