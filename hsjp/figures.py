@@ -68,9 +68,11 @@ def starts_table(
     "Table 1: three starts"
     return means(rows, 'network', 'start', paper=lambda _, start: (None, OF_PAPER['start'].get(start)))
 
+def _fallen(rows): return rows.note.notna() & (rows.note != '')
+
 def _with_collapsed(rows, *by, paper):
     "`means`, and how many runs of each group collapsed"
-    fallen = rows.assign(fallen=rows.note.fillna('') != '').groupby(list(by), dropna=False).fallen.sum()
+    fallen = rows.assign(fallen=_fallen(rows)).groupby(list(by), dropna=False).fallen.sum()
     return means(rows, *by, paper=paper).assign(collapsed=fallen.to_numpy())
 
 def schedules_table(
@@ -78,7 +80,7 @@ def schedules_table(
 ):  # DataFrame, one row a rate or number of puzzles
     "Table 2: the rates, with as many puzzles as most rows; then the numbers of puzzles, at the rate of most"
     rows, paper_size = _hsjp(rows), _of_paper_size(rows)
-    base, usual, fallen = rows.lr.mode()[0], rows.puzzles.mode()[0], rows.note.fillna('') != ''
+    base, usual, fallen = rows.lr.mode()[0], rows.puzzles.mode()[0], _fallen(rows)
     paper = OF_PAPER if paper_size else dict(lr={}, epochs={})
     alike = (rows.puzzles == usual) | fallen & (rows.lr != base)  # a run that collapsed has seen fewer
     rates = _with_collapsed(rows[alike], 'lr', paper=paper['lr'].get)

@@ -98,7 +98,8 @@ def test_pairs_of_equal_work(size, k, people):
 def test_some_runs_of_equal_work_are_missing(people):
     rows = fewer_puzzles(recipes_of('puzzles', 'small', Data(), people, (0, 1)), people)
     long = (rows.start == EQUAL) & (rows.pictures > 100_000)
-    for some in (rows[~long], rows[rows.start == 'HSJP'], rows[rows.seed == 1], rows[~long & (rows.labels == 75)],
+    for some in (rows[~long], rows[rows.start == 'HSJP'], rows[rows.seed == 1],
+                 rows[~long & (rows.labels == 75)],
                  rows.assign(AP=rows.AP.where(rows.puzzles != rows.puzzles.max()))):
         table, fig = puzzles_table(some), plt.figure()
         assert len(puzzles_picture(some, fig.add_subplot()).lines)
