@@ -200,9 +200,10 @@ def _finetune(sub):
     c.add_argument('--sigma', type=positive, help="of the targets, in heatmap pixels (default: the recipe's)")
 
 def _study(sub):
-    c = _add(sub, 'study', "The paper's tables 1 to 3 and figures 3 to 6, small or at the paper's size.",
+    c = _add(sub, 'study', "The paper's tables 1 to 3, figures 3 to 6, and puzzles, small or at full size.",
              'runs/study')
-    c.add_argument('study', choices=['table1', 'table2', 'table3', 'fig3', 'fig4', 'fig5', 'fig6'])
+    c.add_argument('study', choices=['table1', 'table2', 'table3', 'fig3', 'fig4', 'fig5', 'fig6',
+                                     'puzzles'])
     c.add_argument('--size', choices=['small', 'paper'], default='small',
                    help='small: minutes a run on a laptop (default); paper: HRNet-W32 at full size, for '
                         'which --data names COCO')

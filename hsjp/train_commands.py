@@ -198,9 +198,10 @@ def cmd_study(a):
     import matplotlib
     matplotlib.use('Agg')
 
+    from hsjp.figures import stored_study
     from hsjp.recipes import Data, content_of, people_of
     from hsjp.runs import check_writable
-    from hsjp.study import heading, recipes_of, stored_study, write_study
+    from hsjp.study import heading, recipes_of, write_study
     from hsjp.sweep import jobs_here, minutes, run_all, share_of_torchrun
     min_side = 0 if a.size == 'paper' else Data.min_side
     data = Data(a.data, a.pictures, a.valid, a.valid_pictures, min_side)

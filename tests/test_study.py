@@ -9,8 +9,9 @@ from hsjp.arguments import parser
 from hsjp.cli import main
 from hsjp.errors import KINDS
 from hsjp.experiments import THRESHOLDS
-from hsjp.recipes import EASY, Data, content_of, people_of, work
-from hsjp.study import STUDIES, base_of, equal_work, recipes_of, stored_study, write_study
+from hsjp.figures import EQUAL, partners, puzzles_picture, puzzles_table, schedules_table, stored_study
+from hsjp.recipes import EASY, HARD, Data, content_of, people_of, plan, work
+from hsjp.study import STUDIES, base_of, counts_of, equal_work, recipes_of, write_study
 from hsjp.sweep import minutes, steps_of
 
 
@@ -18,8 +19,8 @@ from hsjp.sweep import minutes, steps_of
 def people(): return people_of(Data())
 
 @pytest.mark.parametrize('name, small, paper', [
-    ('table1', 4, 6), ('table2', 8, 5), ('table3', 9, 16), ('fig3', 4, 6), ('fig4', 4, 6), ('fig5', 6, 6),
-    ('fig6', 15, 18)])
+    ('table1', 4, 6), ('table2', 10, 5), ('table3', 9, 16), ('fig3', 4, 6), ('fig4', 4, 6), ('fig5', 6, 6),
+    ('fig6', 15, 18), ('puzzles', 27, 7)])
 def test_each_study_has_its_recipes_once(name, small, paper, people):
     for size, count in (('small', small), ('paper', paper)):
         recipes = recipes_of(name, size, Data(), people)
@@ -48,6 +49,75 @@ def test_small_budgets_are_alike(people):
     assert work(equal_work(base, people), people)[1] == pytest.approx(sum(work(base, people)), rel=.02)
     counts = steps_of(recipes_of('fig5', 'small', Data(), people), people)
     assert sum(counts.values()) == pytest.approx(work(base, people)[0] + 6*work(base, people)[1])
+
+TOTALS = (10_000, 30_000, 60_000, 120_000)
+
+@pytest.mark.parametrize('data, budget', [(Data(), EASY), (Data('mannequins'), HARD)])
+def test_fewer_puzzles_are_those_of_the_plan(data, budget):
+    "The same runs as those of a budget with so many puzzles; the longest is the base of the other studies"
+    people, fair = people_of(data), (True,)*len(budget.labels)
+    planned = {r.name for seed in (0, 1) for p in TOTALS
+               for r in plan(replace(budget, puzzles=counts_of(p), fair=fair), people, data, seed)}
+    assert {r.name for r in recipes_of('puzzles', 'small', data, people, (0, 1))} == planned
+    assert base_of('small', data, people).name in planned
+
+def test_the_numbers_of_puzzles_of_table_2(people):
+    recipes = recipes_of('table2', 'small', Data(), people)
+    assert {r.pretext.stages[0].lr for r in recipes} == {6e-4, 2e-3, 6e-3, 2e-2, 6e-2, .2}
+    shown = sorted({work(r, people)[0] for r in recipes})
+    assert shown == pytest.approx([10_000, 30_000, 60_000, 120_000, 300_000], rel=.11)
+    fewer = {r.name for r in recipes_of('puzzles', 'small', Data(), people) if r.pretext and r.labels == 250}
+    assert len(fewer & {r.name for r in recipes}) == 4
+
+def fewer_puzzles(recipes, people):
+    "Rows as runs of the recipes would give them; AP says which run it is"
+    rows = []
+    for i, r in enumerate(recipes):
+        solved, pictures = work(r, people)
+        rows.append(dict(network=r.network.name, labels=r.labels, start=r.start, seed=r.seed, AP=10. + i,
+                         puzzles=solved, pictures=pictures, run=r.name,
+                         epochs=sum(s.epochs for s in r.pretext.stages) if r.pretext else None))
+    return pd.DataFrame(rows)
+
+@pytest.mark.parametrize('size, k', [('small', 24), ('paper', 6)])
+def test_pairs_of_equal_work(size, k, people):
+    "Each run with puzzles finds the one that was made for it, whatever order the rows have"
+    recipes = recipes_of('puzzles', size, Data(), people, (0, 1))
+    rows = fewer_puzzles(recipes, people)
+    both = partners(rows.sample(frac=1, random_state=0))
+    assert both.start.value_counts().to_dict() == {'HSJP': k, EQUAL: k}
+    of = {r.name: r for r in recipes}
+    for r in both[both.start == 'HSJP'].itertuples():
+        alike = (both.seed == r.seed) & (both.labels == r.labels) & (both.puzzles == r.puzzles)
+        theirs = of[both[alike & (both.start == EQUAL)].run.item()]
+        if size == 'paper': assert theirs.name == equal_work(of[r.run], people).name
+        else: assert sum(work(theirs, people)) == pytest.approx(sum(work(of[r.run], people)), rel=.1)
+    table = puzzles_table(rows)
+    assert len(table) == k/2 and (table.seeds == 2).all() and table.gain.notna().all()
+
+def test_some_runs_of_equal_work_are_missing(people):
+    rows = fewer_puzzles(recipes_of('puzzles', 'small', Data(), people, (0, 1)), people)
+    long = (rows.start == EQUAL) & (rows.pictures > 100_000)
+    for some in (rows[~long], rows[rows.start == 'HSJP'], rows[rows.seed == 1],
+                 rows[~long & (rows.labels == 75)],
+                 rows.assign(AP=rows.AP.where(rows.puzzles != rows.puzzles.max()))):
+        table, fig = puzzles_table(some), plt.figure()
+        assert len(puzzles_picture(some, fig.add_subplot()).lines)
+        plt.close(fig)
+        there = some[some.start == 'HSJP'].dropna(subset='AP')
+        assert len(table) == len(there.groupby(['labels', 'puzzles'])) and table.HSJP.notna().all()
+    table = puzzles_table(rows[~long])
+    assert table[table.gain.isna()].puzzles.nunique() == 1 and table[EQUAL].notna().sum() == 9
+
+def test_collapsed_runs_are_counted():
+    "A run that collapsed has seen fewer puzzles, and stands beside the others of its rate"
+    run = dict(network='compact', start='HSJP', seed=0, AP=40., **{'PCK@0.1': 80.}, patches=.5, solved=0.,
+               puzzles=119_040, pictures=12_000, lr=2e-3, epochs=40, note='')
+    fallen = run | dict(AP=None, lr=.2, puzzles=7_000, pictures=0, note='collapsed')
+    rows = pd.DataFrame([run, run | dict(seed=1), run | dict(puzzles=30_000, epochs=9), fallen])
+    table = schedules_table(rows).set_index(['lr', 'puzzles'])
+    assert table.collapsed['0.2'].tolist() == [1] and table.collapsed['0.002'].sum() == 0
+    assert set(table.loc['0.002'].index) == {119_040, 30_000}
 
 @pytest.mark.parametrize('name', STUDIES)
 def test_stored_rows_make_a_table_and_a_picture(name, tmp_path):
