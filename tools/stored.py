@@ -101,7 +101,7 @@ def study(out, data, people):
     rows = pd.concat([*there, new[new.data == stem]]).drop_duplicates('run', keep='last')
     mine = rows.data == stem
     rows.loc[mine, 'studies'] = [' '.join(names.get(run, [])) for run in rows.run[mine]]
-    rows.sort_values(['data', 'start', 'labels', 'run']).round(3).to_csv(file, index=False)
+    rows.sort_values(['data', 'start', 'labels', 'run']).round(4).to_csv(file, index=False)
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
