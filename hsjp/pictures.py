@@ -110,7 +110,7 @@ def read_array(
             with suppress(ValueError): return decode_jpeg(Path(file).read_bytes())
         with _naming(file): return np.asarray(_load(image, upright))  # says what is wrong, too
 
-# %% ../nbs/11_pictures.ipynb #b2b75945
+# %% ../nbs/11_pictures.ipynb #869a03e5
 def to_tensor(
     image,  # PIL image, RGB
 ):  # (3, H, W) uint8
