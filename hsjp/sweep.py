@@ -98,10 +98,11 @@ def minutes(
     people,  # three PersonDatasets
     jobs=1,  # trainings at a time
     out='runs/experiments',  # what is stored there takes no time
+    device=None,  # None: CUDA where there is one, else the CPU
 ):  # float
     "How long `run_all` will take on this machine, roughly: loading and validation come on top"
     todo = [r for r in recipes if not (Path(out)/r.name/'metrics.json').is_file()]
-    device, threads = 'cuda' if torch.cuda.is_available() else 'cpu', torch.get_num_threads()
+    device, threads = device or ('cuda' if torch.cuda.is_available() else 'cpu'), torch.get_num_threads()
     torch.set_num_threads(max(1, threads//jobs))
     seconds = sum(n*seconds_a_picture(*kind, device) for kind, n in steps_of(todo, people).items())
     torch.set_num_threads(threads)
@@ -125,10 +126,13 @@ def _said(do, recipe, row):
     return (f'{row["labels"]} labelled people, {recipe.start}, seed {recipe.seed}: AP {row["AP"]:.1f}, '
             f'PCK@0.1 {row["PCK@0.1"]:.1f}')
 
-def jobs_here():  # int
+def jobs_here(
+    device=None,  # on which they train; None: CUDA where there is one, else the CPU
+):  # int
     "How many trainings run well side by side on this machine: one a GPU, or one a core, at most four"
-    return torch.cuda.device_count() or min(4, len(os.sched_getaffinity(0))
-                                            if hasattr(os, 'sched_getaffinity') else os.cpu_count())
+    gpus = torch.cuda.device_count()
+    if device != 'cpu' and gpus: return gpus if device is None else 1
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())
 
 def _end_with_parent():
     multiprocessing.parent_process().join()

@@ -36,8 +36,8 @@ def cmd_demo(a):
         unlabelled = load_persons(a.data, a.pictures, min_side=32, **reading(a))
         people = unlabelled.subset(~np.isin(unlabelled.files, valid.files)), labelled, valid
         tell(*people, out=a.out)
-    demo(a.out, a.quick, a.fair, a.seeds, a.seed, a.data, people, 1 if a.quick else a.jobs or jobs_here(),
-         a.device, skip_bad=a.skip_bad)
+    jobs = 1 if a.quick else a.jobs or jobs_here(a.device)
+    demo(a.out, a.quick, a.fair, a.seeds, a.seed, a.data, people, jobs, a.device, skip_bad=a.skip_bad)
 
 def _shaping(a):
     "What shapes a run besides its recipe: from which persons, cut how"
@@ -216,9 +216,9 @@ def cmd_study(a):
             return print(*(f'hsjp {line} --only {r.name}' for r in recipes), sep='\n')
         mine = [r for r in recipes if a.only in (None, r.name)]
         if not mine: raise ValueError(f'{a.only} is no run of {a.study}; --commands lists them')
-        jobs = 1 if int(os.environ.get('WORLD_SIZE', 1)) > 1 else a.jobs or jobs_here()
+        jobs = 1 if int(os.environ.get('WORLD_SIZE', 1)) > 1 else a.jobs or jobs_here(a.device)
         mine = share_of_torchrun(mine)
-        long = minutes(mine, people, jobs, out)
+        long = minutes(mine, people, jobs, out, a.device)
         print(f'{len(mine)} runs, {jobs} at a time: about {long:.0f} minutes, and some for loading and '
               'validation; what is stored is not run again', flush=True)
         rows = run_all(mine, out, jobs, people, device=a.device, workers=a.workers)
