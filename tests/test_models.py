@@ -11,12 +11,14 @@ from torch import nn
 
 from hsjp.models import (
     build_model,
+    compact,
     denormalise,
     freeze_upto,
     hrnet,
     layers,
     normalise,
     replace_head,
+    rescale_weights,
     simple_baseline,
 )
 from hsjp.weights import load_weights
@@ -51,6 +53,21 @@ def test_every_parameter_learns():
     for model in (hrnet(3, width=4), simple_baseline(3, depth=18)):
         model(torch.rand(2, 3, 64, 64)).square().sum().backward()
         assert all(p.grad is not None for p in model.parameters())
+
+@pytest.mark.parametrize('make', [
+    lambda: hrnet(3, width=4), lambda: compact(3, width=8), lambda: simple_baseline(3, 18, in_channels=6),
+    lambda: simple_baseline(3, depth=50, width=8, caffe=True)])
+def test_rescaled_weights_say_the_same(make):
+    "And have the size of random ones; the head, behind which no batch norm stands, is left alone"
+    model = stir(make()).eval()
+    x, head = torch.rand(2, model.conv1.in_channels, 64, 64), model.final_layer.weight.clone()
+    with torch.no_grad(): before, after = model(x), rescale_weights(model)(x)
+    assert (after - before).abs().max() < 2e-3*before.abs().max()
+    assert model.final_layer.weight.equal(head)
+    size, random = (torch.tensor([p.norm() for n, p in net.named_parameters()
+                                  if p.ndim == 4 and not n.startswith(('final', 'lateral'))])
+                    for net in (model, make()))
+    torch.testing.assert_close(size, random, rtol=.5, atol=0)
 
 # other people's networks
 
