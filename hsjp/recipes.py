@@ -165,7 +165,7 @@ class Budget:
     puzzle_size:int=64  # side of the puzzles in pixels
     pad:float=1.  # window of the puzzles over the box
     size:tuple=(96, 64)  # (H, W) of the pose network's input in pixels
-    labels:tuple=(25, 75, 250)  # labelled people; below 1: a share of those there are
+    labels:tuple=(25, 75, 250)  # labelled people; a float up to 1: a share of those there are
     pictures:tuple=(8_000, 12_000, 12_000)  # of fine-tuning, for each number of labels
     fair:tuple=(True, False, False)  # also from scratch at equal work?
     width:int=None  # of the compact network; None: 32
@@ -187,7 +187,8 @@ def plan(
     first = puzzles(len(unlabelled), budget.puzzles, budget.puzzle_size, budget.pad) if not weights else None
     base, recipes = Recipe(data, Network(width=budget.width), seed=seed), []
     for k, pictures, fair in zip(budget.labels, budget.pictures, budget.fair):
-        labels = min(k if k >= 1 else max(1, round(k*len(labelled))), len(labelled))
+        share = isinstance(k, float) and k <= 1
+        labels = min(max(1, round(k*len(labelled))) if share else k, len(labelled))
         if labels in [r.labels for r in recipes]: continue
         small = replace(SMALL, size=budget.size)
         alike = replace(base, labels=labels, tuning=tuning(pictures, labels, small))

@@ -47,6 +47,10 @@ def test_small_budgets_are_alike(people):
     assert max(shown) <= 1.01*min(shown)
     base = base_of('small', Data(), people)
     assert work(equal_work(base, people), people)[1] == pytest.approx(sum(work(base, people)), rel=.02)
+    mannequins = people_of(Data('mannequins'))
+    few = [r for r in recipes_of('fig6', 'small', Data('mannequins'), mannequins) if 'equal' not in r.start]
+    assert [work(r, mannequins)[1] for r in few] == pytest.approx([32_000]*10, rel=.05)
+    assert few[-1].labels == len(mannequins[1])
     counts = steps_of(recipes_of('fig5', 'small', Data(), people), people)
     assert sum(counts.values()) == pytest.approx(work(base, people)[0] + 6*work(base, people)[1])
 
