@@ -188,6 +188,8 @@ def _finetune(sub):
                    help="small sizes and gentle augmentation (default); the paper's section 4.2; or the "
                         "published code of --model")
     c.add_argument('--weights', help="checkpoint to start from, or 'imagenet' (default: random weights)")
+    c.add_argument('--rescale', action='store_true', default=None,
+                   help='give the weights of --weights the size of random ones first; they learn faster then')
     c.add_argument('--labels', type=float, default=.1, help='share of the labelled pictures (default: 0.1)')
     c.add_argument('--size', type=side, nargs=2, metavar=('H', 'W'),
                    help="of the input in pixels, multiples of 32 (default: the recipe's; small: 96 64)")
@@ -200,10 +202,10 @@ def _finetune(sub):
     c.add_argument('--sigma', type=positive, help="of the targets, in heatmap pixels (default: the recipe's)")
 
 def _study(sub):
-    c = _add(sub, 'study', "The paper's tables 1 to 3, figures 3 to 6, and puzzles, small or at full size.",
-             'runs/study')
+    c = _add(sub, 'study', "The paper's tables 1 to 3, figures 3 to 6, puzzles and sizes, small or at full "
+             'size.', 'runs/study')
     c.add_argument('study', choices=['table1', 'table2', 'table3', 'fig3', 'fig4', 'fig5', 'fig6',
-                                     'puzzles'])
+                                     'puzzles', 'sizes'])
     c.add_argument('--size', choices=['small', 'paper'], default='small',
                    help='small: minutes a run on a laptop (default); paper: HRNet-W32 at full size, for '
                         'which --data names COCO')

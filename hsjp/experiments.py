@@ -26,6 +26,7 @@ from .errors import KINDS, error_types, shares
 from .evaluate import coco_ap, coco_ap_by_threshold, coco_results, pck
 from .finetune import finetune
 from .jigsaw import puzzle_size
+from .models import rescale_weights
 from .people import few_labels, label_share
 from .predict import predict
 from .pretrain import pretrain, puzzle_view
@@ -47,7 +48,8 @@ def _write(path, value):
     os.replace(part, path)
 
 def puzzle_folder(recipe, out):
-    parts = asdict(replace(recipe, start='', weights=None, trunk_only=False, labels=1., tuning=SMALL))
+    of_all = dict(start='', weights=None, trunk_only=False, rescaled=None, labels=1., tuning=SMALL)
+    parts = asdict(replace(recipe, **of_all))
     return Path(out)/f'puzzles-{recipe.seed}-{digest(parts)}'
 
 def solve_puzzles(
@@ -113,6 +115,7 @@ def _start(recipe, model, before, out):
     if recipe.weights == 'imagenet': return load_weights(model, imagenet_weights(model))
     source = recipe.weights or before and Path(out)/before['folder']/'last.pt'
     if source: load_weights(model, source, trunk_only=recipe.trunk_only)
+    if recipe.rescaled: rescale_weights(model)
 
 def _tune(recipe, folder, before, people, out, skip_bad, kwargs):
     "Fine-tune and measure; the metrics"
@@ -203,7 +206,8 @@ def paired(
     return out.assign(ahead=groups.apply(lambda g: (g > 0).sum()), seeds=k).reset_index()
 
 # %% ../nbs/47_experiments.ipynb #e2000061
-COLOURS = {'scratch': '#9aa0a6', 'ImageNet': '#4285f4', 'HSJP': '#e8710a', 'scratch, equal work': '#5f6368'}
+COLOURS = {'scratch': '#9aa0a6', 'ImageNet': '#4285f4', 'HSJP': '#e8710a', 'scratch, equal work': '#5f6368',
+           'HSJP, rescaled': '#188038'}
 
 def plot(
     rows,  # DataFrame, one row a run

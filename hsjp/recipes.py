@@ -67,6 +67,7 @@ class Recipe:
     start:str='scratch'  # what tables call it
     weights:str=None  # checkpoint to start from, or 'imagenet'; None: the puzzles', else random ones
     trunk_only:bool=False  # True: SimpleBaseline's transposed convolutions start from random weights
+    rescaled:bool=None  # True: weights start at the size of random ones (`hsjp.models.rescale_weights`)
     labels:float=1.  # an int: labelled people; a float up to 1: a share of the labelled pictures
     tuning:FinetuneRecipe=SMALL
     seed:int=0  # of weights, labels and everything random

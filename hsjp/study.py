@@ -107,13 +107,24 @@ def _initialisation(base, people, size):
         if size == 'paper': recipes.insert(-1, replace(scratch(ours), start='ImageNet', weights='imagenet'))
     return recipes
 
+def _rates(base, size):
+    "The base with other learning rates of the puzzles"
+    rates = (3e-4, 1e-3, 2e-3) if size == 'paper' else (6e-4, 2e-3, 6e-3, 2e-2, 6e-2, .2)
+    return [with_stages(base, lr=lr) for lr in rates]
+
 def _schedules(base, people, size):
     "Table 2: learning rates, then epochs, of the puzzles"
-    if size == 'paper': rates, longer = (3e-4, 1e-3, 2e-3), [with_stages(base, f) for f in (.5, 2)]
-    else:
-        rates, totals = (6e-4, 2e-3, 6e-3, 2e-2, 6e-2, .2), (10_000, 30_000, 60_000, 300_000)
-        longer = [replace(base, pretext=puzzles(len(people[0]), counts_of(p))) for p in totals]
-    return [with_stages(base, lr=lr) for lr in rates] + longer
+    if size == 'paper': return _rates(base, size) + [with_stages(base, f) for f in (.5, 2)]
+    totals = 10_000, 30_000, 60_000, 300_000
+    longer = [replace(base, pretext=puzzles(len(people[0]), counts_of(p))) for p in totals]
+    return _rates(base, size) + longer
+
+def _sizes(base, people, size):
+    "Our own: weights of each rate, and of each number of labels, as they are and at the size of random ones"
+    few = [] if size == 'paper' else of_labels(base.data, people, base.seed, budget_of(base.data).labels)
+    ours = [*_rates(base, size), *(r for r in few if r.pretext)]
+    again = [replace(r, start=figures.RESCALED, rescaled=True) for r in ours]
+    return [scratch(base), *ours, *again]
 
 def _patches(base, n, people, size):
     "The base with N patches a side; small: as many puzzles, in a curriculum that ends there"
@@ -164,7 +175,9 @@ STUDIES = dict(
                figures.frozen_table, figures.frozen_picture),
     fig6=Study('How many labels are needed?', _labels, figures.labels_table, figures.labels_picture),
     puzzles=Study('How many puzzles pay, against as much work on the labels?', _amounts,
-                  figures.puzzles_table, figures.puzzles_picture))
+                  figures.puzzles_table, figures.puzzles_picture),
+    sizes=Study('Are large weights worth less because they are large?', _sizes,
+                figures.sizes_table, figures.sizes_picture))
 
 # %% ../nbs/53_study.ipynb #t41
 def recipes_of(

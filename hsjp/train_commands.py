@@ -42,7 +42,7 @@ def cmd_demo(a):
 def _shaping(a):
     "What shapes a run besides its recipe: from which persons, cut how"
     paths = 'data pictures valid valid_pictures weights'.split()
-    plain = 'category flip_pairs skip_bad pad min_side labels'.split()
+    plain = 'category flip_pairs skip_bad pad min_side labels rescale'.split()
     given = {n: getattr(a, n, None) for n in paths + plain}
     return given | {n: str(given[n]) for n in paths if given[n]}
 
@@ -120,6 +120,7 @@ def _recipe(a):
 def cmd_finetune(a):
     from hsjp.crops import crop_cache
     from hsjp.finetune import check_names, check_recipe, finetune
+    from hsjp.models import rescale_weights
     from hsjp.people import label_share
     from hsjp.processes import join_processes, processes, rank0_first
     from hsjp.runs import check_run, check_writable, shaping
@@ -127,6 +128,7 @@ def cmd_finetune(a):
     a.device = join_processes(a.device)
     (rank, count), recipe, options = processes(), _recipe(a), _options(a)
     check_recipe(recipe, count)
+    if a.rescale and not a.weights: raise ValueError('--rescale has nothing to rescale; expected --weights')
     if not rank: check_writable(a.out)
     check_run(a.out, a.resume, a.overwrite)
     if a.weights not in (None, 'imagenet'): load_weights(network(a, 17), a.weights)  # names a wrong file
@@ -141,6 +143,7 @@ def cmd_finetune(a):
         few, valid = (crop_cache(p, Path(a.out)/'crops', skip_bad=a.skip_bad) for p in views)
         source = imagenet_weights(model) if a.weights == 'imagenet' else a.weights
     report = load_weights(model, source) if source else None
+    if a.rescale: rescale_weights(model)
     if not rank:
         tell(few, valid, out=a.out)
         if report: print(report)

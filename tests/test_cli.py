@@ -49,6 +49,15 @@ def test_checkpoints_say_how_they_were_made(trained):
     assert checkpoint['task'] == 'pose' and recipe['start'] == 'best.pt' and recipe['labels'] == 1
     assert load_checkpoint(trained/'puzzles'/'best.pt')[1]['recipe']['stages'][0]['n'] == 2
 
+def test_finetune_from_rescaled_weights(small, trained, tmp_path):
+    "The checkpoint says so, and the training is another"
+    words = [*finetune_words(small, tmp_path), '--weights', str(trained/'puzzles'/'best.pt'), '--rescale']
+    assert main(words) == 0
+    model, checkpoint = load_checkpoint(tmp_path/'pose.pt')
+    plain, as_they_are = load_checkpoint(trained/'hsjp'/'pose.pt')
+    assert checkpoint['recipe']['rescale'] and not as_they_are['recipe']['rescale']
+    assert not model.conv1.weight.equal(plain.conv1.weight)
+
 @pytest.mark.parametrize('words, want', [
     (['--recipe', 'published', '--model', 'hrnet', '--width', '4'],
      dict(normal=True, half_body=.3, affine=[45, .35, 0], drops=[170/210, 200/210])),
@@ -164,6 +173,7 @@ def test_notebooks_are_copied_and_never_overwritten(tmp_path, capsys):
     (['finetune', '--labels', '0'], 'share is 0'),
     (['finetune', '--data', '.'], 'expected a COCO-format json'),
     (['finetune', '--weights', 'nowhere.pt'], 'nowhere.pt'),
+    (['finetune', '--rescale'], '--rescale has nothing to rescale; expected --weights'),
     (['evaluate', 'nowhere.pt'], 'nowhere.pt'),
     (['evaluate', '{pose}', '--boxes', 'nowhere.json'], 'no such file'),
     (['predict', '{pose}', '{picture}', '--detector', 'nowhere.pth'], 'no such file'),

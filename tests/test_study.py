@@ -8,8 +8,17 @@ import pytest
 from hsjp.arguments import parser
 from hsjp.cli import main
 from hsjp.errors import KINDS
-from hsjp.experiments import THRESHOLDS
-from hsjp.figures import EQUAL, partners, puzzles_picture, puzzles_table, schedules_table, stored_study
+from hsjp.experiments import THRESHOLDS, puzzle_folder
+from hsjp.figures import (
+    EQUAL,
+    RESCALED,
+    partners,
+    puzzles_picture,
+    puzzles_table,
+    schedules_table,
+    sizes_table,
+    stored_study,
+)
 from hsjp.recipes import EASY, HARD, Data, content_of, people_of, plan, work
 from hsjp.study import STUDIES, base_of, counts_of, equal_work, recipes_of, write_study
 from hsjp.sweep import minutes, steps_of
@@ -20,7 +29,7 @@ def people(): return people_of(Data())
 
 @pytest.mark.parametrize('name, small, paper', [
     ('table1', 4, 6), ('table2', 10, 5), ('table3', 9, 16), ('fig3', 4, 6), ('fig4', 4, 6), ('fig5', 6, 6),
-    ('fig6', 15, 18), ('puzzles', 27, 7)])
+    ('fig6', 15, 18), ('puzzles', 27, 7), ('sizes', 17, 7)])
 def test_each_study_has_its_recipes_once(name, small, paper, people):
     for size, count in (('small', small), ('paper', paper)):
         recipes = recipes_of(name, size, Data(), people)
@@ -112,6 +121,20 @@ def test_some_runs_of_equal_work_are_missing(people):
         assert len(table) == len(there.groupby(['labels', 'puzzles'])) and table.HSJP.notna().all()
     table = puzzles_table(rows[~long])
     assert table[table.gain.isna()].puzzles.nunique() == 1 and table[EQUAL].notna().sum() == 9
+
+def test_sizes_rescale_the_puzzles_of_table_2(people, tmp_path):
+    "The same puzzles, which are solved once; what starts with them differs"
+    recipes = recipes_of('sizes', 'small', Data(), people)
+    plain, again = ([r for r in recipes if r.start == start] for start in ('HSJP', RESCALED))
+    rates, labels = (recipes_of(name, 'small', Data(), people) for name in ('table2', 'fig6'))
+    assert {r.name for r in plain} <= {r.name for r in [*rates, *labels]}
+    assert [puzzle_folder(r, tmp_path) for r in plain] == [puzzle_folder(r, tmp_path) for r in again]
+    assert all(r.rescaled for r in again) and not {r.name for r in plain} & {r.name for r in again}
+    run = dict(network='compact', labels=250, seed=0)
+    rows = pd.DataFrame([run | dict(start=start, lr=lr, AP=ap) for start, lr, ap in (
+        ('HSJP', .002, 44.), (RESCALED, .002, 45.), ('HSJP', .02, 28.), (RESCALED, .02, 46.))])
+    table = sizes_table(rows).set_index('lr')
+    assert table.loc['0.02', ['HSJP', RESCALED, 'gain']].tolist() == [28, 46, 18] and (table.seeds == 1).all()
 
 def test_collapsed_runs_are_counted():
     "A run that collapsed has seen fewer puzzles, and stands beside the others of its rate"
