@@ -41,7 +41,7 @@ _EXAMPLES = dict(
                  torchrun --nproc-per-node 4 --no-python hsjp pretrain {_COCO} \\
                      --recipe paper --model hrnet --n 6 --lr 1e-3 --epochs 240
                  hsjp pretrain --data shards/coco --recipe paper --accumulate 8''',
-    finetune=f'''hsjp finetune --data mannequins --labels 0.1 --weights runs/puzzles/best.pt --out runs/hsjp
+    finetune=f'''hsjp finetune --data mannequins --labels 0.1 --weights runs/puzzles/best.pt --rescale
                  hsjp finetune --data train.json --valid valid.json --labels 0.1 --out runs/scratch
                  hsjp finetune --data train.json --resume --out runs/scratch
                  torchrun --nproc-per-node 4 --no-python hsjp finetune {_COCO} \\
