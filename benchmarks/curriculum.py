@@ -1,84 +1,76 @@
 """How many puzzles it takes to leave the plateau: the paper's way against a curriculum, on unseen persons.
 
-    python benchmarks/curriculum.py mannequins --way paper --n 2 --seed 0
-    python benchmarks/curriculum.py train.json --valid valid.json --way curriculum
+    python benchmarks/curriculum.py studio mannequins --seeds 1
+    python benchmarks/curriculum.py train.json --pictures images --valid valid.json --name people
 
-Both ways: SimpleBaseline-18, 64 pixels, batch 32, Adam at 1e-3 after 200 steps of warm-up, colour on. The
-paper's way meets N at once, at full augmentation. The curriculum starts with N = 2 at strength 0.2; once
-0.8 of the patches are found it goes on to N = 3 at 0.2, and once half of those are found to strength 0.4. A
-run ends when 0.8 of the patches are found at its last N, or after --puzzles. Every epoch adds a row to
---out, by default hsjp/data/results/plateau.csv, of which lesson 43_pretrain makes a figure and a table; a
-run that is there already is refused. A run takes an hour on one core.
+A list of recipes, run and stored like any other. The paper's way meets N = 2, or N = 3, at once, at full
+augmentation and a rate of 1e-3. The curriculum is the small recipe's: N = 2, 3, 4, gentle augmentation, wide
+targets at first. Both see as many puzzles, with the compact network at 64 pixels, and are fine-tuned with few
+labels. --collect writes a row an epoch of the puzzles of all runs in --out into
+hsjp/data/results/plateau.csv, of which lesson 43_pretrain and the results page make a figure and a table. A
+run takes about seven minutes on one core.
 """
 import argparse
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import torch
-from fastai.callback.core import Callback, CancelFitException
 
 import hsjp
-from hsjp.crops import crop_cache
-from hsjp.models import simple_baseline
-from hsjp.people import load_persons
-from hsjp.pretrain import Stage, pretrain
+from hsjp.experiments import puzzle_folder
+from hsjp.pretrain import Stage
+from hsjp.recipes import Data, Pretext, people_of
+from hsjp.study import of_labels
+from hsjp.sweep import jobs_here, run_all
 
 RESULTS = Path(hsjp.__file__).parent/'data'/'results'/'plateau.csv'
-CURRICULUM = [(2, .2, .8), (3, .2, .5), (3, .4, .8)]   # n, strength, patches that end the stage
 
-class Write(Callback):
-    "A row an epoch, into the file at once; ends the stage when enough patches are found"
-    order = 80
-    def __init__(self, path, row, enough, seen):
-        self.path, self.row, self.enough, self.seen = Path(path), row, enough, seen
-    def after_batch(self): self.seen += len(self.x)*self.training
-    def after_epoch(self):
-        values = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
-        told = {k: round(values[k], 5) for k in ('train_loss', 'patches', 'solved')}
-        row = dict(self.row, seen=self.seen, **told)
-        pd.DataFrame([row]).to_csv(self.path, mode='a', header=not self.path.exists(), index=False)
-        print(row, flush=True)
-        if values['patches'] >= self.enough: raise CancelFitException
+def recipes(data, people, seed):
+    "{way: recipe}"
+    ours = of_labels(data, people, seed, (None,))[1]
+    epochs = round(120_000/len(people[0]))
+    stage = lambda n: Stage(n, 64, epochs, 1., 1e-3, 32, 200, .4, ())
+    paper = lambda n: replace(ours, pretext=Pretext((stage(n),)))
+    return {'curriculum': ours, 'paper, N = 2': paper(2), 'paper, N = 3': paper(3)}
 
-def refuse_twice(a, row):
-    "Ends where the csv holds this run; the paper's way has one for each N"
-    there = pd.read_csv(a.out) if Path(a.out).exists() else pd.DataFrame(columns=[*row, 'n'])
-    same = (there[list(row)] == list(row.values())).all(axis=1)
-    if len(there[same & (there.n.eq(a.n) | (a.way == 'curriculum'))]):
-        raise SystemExit(f'{a.out} has this run already')
+def histories(ways, out):
+    "A row an epoch of the puzzles, with the AP after fine-tuning"
+    for way, recipe in ways.items():
+        file, done = puzzle_folder(recipe, out)/'history.csv', Path(out)/recipe.name/'metrics.json'
+        if not done.is_file(): continue
+        run = pd.read_csv(file)[['n', 'seen', 'train_loss', 'patches', 'solved']].round(5)
+        run['AP'] = round(json.loads(done.read_text())['AP'], 2)
+        run.insert(0, 'data', recipe.data.train)
+        run.insert(1, 'way', way)
+        run.insert(2, 'seed', recipe.seed)
+        yield run
 
-def run(a):
-    row = dict(data=a.name, way=a.way, seed=a.seed)
-    refuse_twice(a, row)
-    train = load_persons(a.data, a.pictures, min_side=32)
-    valid = load_persons(a.valid, a.pictures, 'valid', min_side=32)
-    pad = 1. if a.data == 'mannequins' else 1.25
-    square = lambda p: crop_cache(p.view(size=(72, 72), labels=False, pad=pad), a.crops)
-    train, valid = square(train), square(valid)
-    torch.manual_seed(a.seed)
-    model, seen = simple_baseline(4, depth=18), 0
-    way = CURRICULUM if a.way == 'curriculum' else [(a.n, 1., .8)]
-    for i, (n, strength, enough) in enumerate(way):
-        epochs = (a.puzzles - seen)//(len(train)//32*32)
-        if epochs < 1: break
-        write = Write(a.out, dict(row, n=n, strength=strength), enough, seen)
-        stage = Stage(n, 64, epochs, strength, 1e-3, 32, 200, 0., ())
-        pretrain(train, valid, model, [stage], seed=100*a.seed + i, cbs=[write])
-        seen = write.seen
+def main(a):
+    rows = []
+    for train in a.data:
+        data = Data(train, a.pictures, a.valid) if train.endswith('.json') else Data(train)
+        people = people_of(data)
+        data = replace(data, train=a.name, pictures=None, valid=None) if train.endswith('.json') else data
+        for seed in range(a.seeds):
+            ways = recipes(data, people, seed)
+            if not a.collect: run_all(list(ways.values()), a.out, a.jobs or jobs_here(), people)
+            rows += histories(ways, a.out)
+    table = pd.concat(rows)
+    print(table.groupby(['data', 'way', 'seed', 'n'])[['seen', 'patches', 'solved', 'AP']].max())
+    if a.collect:
+        old = pd.read_csv(RESULTS)
+        table = pd.concat([old[~old.data.isin(table.data)], table])
+        table.sort_values(['data', 'way', 'seed'], kind='stable').to_csv(RESULTS, index=False)
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('data', help="'mannequins', or a COCO-format json")
+    p.add_argument('data', nargs='+', help="'studio', 'mannequins', or a COCO-format json")
     p.add_argument('--pictures', help="folder of the json's pictures")
-    p.add_argument('--valid', help='json of the unseen persons; the mannequins have theirs')
-    p.add_argument('--name', default='coco_persons', help="the data's name in the table")
-    p.add_argument('--way', choices=('paper', 'curriculum'), default='curriculum')
-    p.add_argument('--n', type=int, choices=(2, 3), default=2, help='of the paper\'s way')
-    p.add_argument('--seed', type=int, default=0)
-    p.add_argument('--puzzles', type=int, default=150_000)
-    p.add_argument('--crops', default='runs/crops', help='folder for the crops')
-    p.add_argument('--out', default=RESULTS, help='csv with a row an epoch')
-    a = p.parse_args()
-    if a.data == 'mannequins': a.name = a.valid = a.data
-    if not a.valid: p.error('--valid is missing; expected the json of unseen persons')
-    run(a)
+    p.add_argument('--valid', help='json of the unseen persons; the sets of the package have theirs')
+    p.add_argument('--name', default='coco_persons', help="the json's name in the table")
+    p.add_argument('--seeds', type=int, default=1, help='how many: 0, 1, ...')
+    p.add_argument('--jobs', type=int, help='runs at a time; left out: one a core')
+    p.add_argument('--out', default='runs/curriculum', help='folder of the experiments')
+    p.add_argument('--collect', action='store_true', help='train nothing, write the table of what is stored')
+    main(p.parse_args())
