@@ -56,6 +56,7 @@ def main(a):
             ways = recipes(data, people, seed)
             if not a.collect: run_all(list(ways.values()), a.out, a.jobs or jobs_here(), people)
             rows += histories(ways, a.out)
+    if not rows: raise SystemExit(f'{a.out} holds none of these runs; without --collect they are made')
     table = pd.concat(rows)
     print(table.groupby(['data', 'way', 'seed', 'n'])[['seen', 'patches', 'solved', 'AP']].max())
     if a.collect:
@@ -68,7 +69,8 @@ if __name__ == '__main__':
     p.add_argument('data', nargs='+', help="'studio', 'mannequins', or a COCO-format json")
     p.add_argument('--pictures', help="folder of the json's pictures")
     p.add_argument('--valid', help='json of the unseen persons; the sets of the package have theirs')
-    p.add_argument('--name', default='coco_persons', help="the json's name in the table")
+    p.add_argument('--name', default='coco_persons',
+                   help="the json's name in the table and of its runs: another json, another name")
     p.add_argument('--seeds', type=int, default=1, help='how many: 0, 1, ...')
     p.add_argument('--jobs', type=int, help='runs at a time; left out: one a core')
     p.add_argument('--out', default='runs/curriculum', help='folder of the experiments')

@@ -188,7 +188,7 @@ def _finetune(sub):
                    help="small sizes and gentle augmentation (default); the paper's section 4.2; or the "
                         "published code of --model")
     c.add_argument('--weights', help="checkpoint to start from, or 'imagenet' (default: random weights)")
-    c.add_argument('--rescale', action='store_true', default=None,
+    c.add_argument('--rescale', action='store_const', const=True,
                    help='give the weights of --weights the size of random ones first; they learn faster then')
     c.add_argument('--labels', type=float, default=.1, help='share of the labelled pictures (default: 0.1)')
     c.add_argument('--size', type=side, nargs=2, metavar=('H', 'W'),

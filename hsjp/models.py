@@ -65,6 +65,8 @@ def freeze_upto(
     return model.train(model.training)
 
 # %% ../nbs/23_models.ipynb #008bd4ca
+_CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
+
 @torch.no_grad()
 def rescale_weights(
     model,  # a `SimpleBaseline` or an `HRNet`, changed in place
@@ -75,14 +77,13 @@ def rescale_weights(
     added = dict(zip(getattr(model, 'deconv_layers', [])[::3], getattr(model, 'lateral_layers', [])))
     for conv, norm, like in zip(ours, ours[1:], fresh):
         if not isinstance(conv, _CONVOLUTIONS) or not isinstance(norm, nn.BatchNorm2d): continue
-        factor = like.weight.norm().to(conv.weight.device)/conv.weight.norm()
+        random = like.weight.norm().to(conv.weight.device)
+        factor = random/conv.weight.norm().clamp(min=1e-12)
         for part in (conv, added.get(conv)):        # a lateral's map is added before the same batch norm
             if part is not None: part.weight *= factor
         norm.running_mean *= factor
         norm.running_var *= factor**2
     return model
-
-_CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
 
 # %% ../nbs/23_models.ipynb #70008bd1
 def bf16_pays(
