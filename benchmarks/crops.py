@@ -24,7 +24,7 @@ def sizes(view, quality):
     kb, off = [], []
     for i in range(0, len(view), 3):
         crop, buffer = view.cut(i), io.BytesIO()
-        crop.save(buffer, 'JPEG', quality=quality)
+        Image.fromarray(crop).save(buffer, 'JPEG', quality=quality)
         kb.append(buffer.tell()/1000)
         off.append(np.abs(np.asarray(crop, float) - np.asarray(Image.open(buffer), float)).mean())
     return np.mean(kb), np.mean(off)

@@ -9,10 +9,9 @@ numbers; warp, normalisation and targets are the device's work. Where that is th
 step" say what both cost. All take turns, on the same persons, and the median of the rounds' ratios counts.
 Times are this process's own CPU time.
 
-Measured on an idle server of two cores, 5 rounds, loader alone: over OpenCV 5's reference 1.10 uncached,
-which misses the target, and 4.04 cached; with the step 0.64 and 1.02. Over Pillow's, on a busy one: 1.65 and
-5.26. Of an uncached crop decoding takes 1.1 ms and scaling to 448 x 336 pixels 1.0 ms, which Pillow does
-exactly to the fraction of a pixel; OpenCV's warp to 256 x 192 takes 0.35 ms.
+Measured on a server of two cores, 5 rounds, over OpenCV 5's reference: the loader alone 1.70 uncached and
+4.39 cached; with the step 0.77 and 1.04. Of an uncached crop decoding takes 1.1 ms, cutting and scaling to
+448 x 336 pixels 0.4 ms (`hsjp.persons.cut_settled`; Pillow, exact to the fraction of a pixel, 1.4 ms).
 """
 import math
 import random

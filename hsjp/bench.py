@@ -20,7 +20,7 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 from PIL import Image
 
-from .crops import crop_cache
+from .crops import crop_cache, encode
 from .finetune import FinetuneRecipe, paper_hrnet, pose_learner
 from .heatmap import gaussian_heatmaps, masked_mse
 from .learner import adam, fit_stage
@@ -177,12 +177,9 @@ def _network_rate(config, n_out, size, batch, device, seconds):
 
 def _crop_gigabytes(people, view_size, margin, count):
     "Of JPEGs, at the mean size of a few crops"
-    view, total = people.view(size=view_size, margin=margin), 0
-    for i in range(min(len(view), 8)):
-        with io.BytesIO() as f:
-            view.cut(i).save(f, 'JPEG', quality=95)
-            total += f.tell()
-    return total/min(len(view), 8)*count/1e9
+    view = people.view(size=view_size, margin=margin)
+    few = [len(encode(view.cut(i))) for i in range(min(len(view), 8))]
+    return np.mean(few)*count/1e9
 
 def _paper(people, device, seconds):
     "Hours and gigabytes of the paper's recipe with HRNet-W32"

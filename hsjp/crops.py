@@ -17,10 +17,10 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import torch
+from PIL import Image
 from simplejpeg import decode_jpeg
 
 from .arrays import progress
-from .persons import cut
 from .pictures import name_first, to_tensor
 
 # %% ../nbs/15_crops.ipynb #7977726d
@@ -113,18 +113,16 @@ def _decode(data):
 
 # %% ../nbs/15_crops.ipynb #9ec7d0d3
 def encode(
-    crop,  # PIL image
+    crop,  # (h, w, 3) uint8
 ):  # bytes
     "A crop as JPEG; at quality 95 it differs by about one grey value of 255 from what was cut"
     buffer = io.BytesIO()
-    crop.save(buffer, 'JPEG', quality=95)
+    Image.fromarray(crop).save(buffer, 'JPEG', quality=95)
     return buffer.getvalue()
 
 def _jpegs(persons, who):
     "For people in one picture: bytes of their crops, or the error that says why there is none"
-    try:
-        image, windows = persons.open(who[0]), persons.windows_of(who)
-        return [encode(cut(image, w, persons.crop_size)) for w in windows]
+    try: return [encode(crop) for crop in persons.cuts(who)]
     except (ValueError, OSError) as e: return [e]*len(who)
 
 def _portions(persons, most=256):

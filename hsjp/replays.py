@@ -125,9 +125,10 @@ class StartsWidget(Widget):
         self._view = view = people.subset(r['person']).view(size=(144, 96))
         crop = lambda points: _tidy([[view.to_crop(p.astype(float)) for p in pair] for pair in points])
         super().__init__(**state, given=dict(labels=r['labels'].tolist(), size=[96, 144], names=COCO.names,
-            pictures=[picture_url(view.cut(i)) for i in range(len(view))], points=crop(r['points']),
-            truth=_tidy(view.to_crop(view.points)), ap=_tidy(r['ap']),
+            pictures=[picture_url(as_picture(view.cut(i))) for i in range(len(view))],
+            points=crop(r['points']), truth=_tidy(view.to_crop(view.points)), ap=_tidy(r['ap']),
             oks=r['oks'].astype(float).round(2).tolist(), people=len(people), limbs=COCO.limbs))
     def still(self):
         which = self.given['labels'].index(self.labels)
-        return _dotted(self._view.cut(self.person), self.given['points'][which][1][self.person], 240)
+        picture = as_picture(self._view.cut(self.person))
+        return _dotted(picture, self.given['points'][which][1][self.person], 240)

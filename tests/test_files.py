@@ -19,7 +19,7 @@ from hsjp.cli import main
 from hsjp.crops import CropStore, crop_cache, hold
 from hsjp.learner import StepLoader
 from hsjp.people import coco_persons, coco_pictures, image_folder
-from hsjp.persons import PersonDataset, cut
+from hsjp.persons import PersonDataset, cut, cut_settled, settle
 from hsjp.pictures import list_pictures, picture_sizes, read_array, read_picture
 
 # how each EXIF orientation is stored, so that it shows upright
@@ -447,6 +447,31 @@ def test_what_lies_outside_its_picture_is_not_computed_and_changes_nothing():
         assert (got == np.asarray(cut(Image.fromarray(pixels), (*corner, *sides), size))).all()
         wanted = np.asarray(all_of_it(Image.fromarray(pixels), (*corner, *sides), size))
         if not ((over >= 0) & (over < 1)).any(): assert np.abs(got - wanted).max() <= 1
+
+def test_a_settled_window_is_cut_by_torch_as_by_pillow():
+    "Pillow looks no further than a pixel beyond a window, so it gets a larger one, whose border is dropped"
+    r, seen, rim = np.random.default_rng(0), 0, 4
+    for _ in range(2000):
+        pixels = r.integers(0, 255, (*r.integers(3, 200, 2), 3), np.uint8)
+        (h, w), sides = pixels.shape[:2], r.uniform(1, 500, 2)*r.choice([.1, 1, 3])
+        window = np.array([*r.uniform(-1.2*sides, [1.2*w, 1.2*h]), *sides])
+        size = tuple(map(int, r.integers(4, 150, 2)))
+        settled, step = settle(window[None], size)[0], sides/size[::-1]
+        assert (np.abs(settled - window)[:2] <= .5*step + 1e-9).all() and (settled[2:] == sides).all()
+        over = np.array([settled[:2], [w, h] - settled[:2] - sides])
+        if ((over >= 0) & (over < 5*step + 2)).any(): continue     # the larger one sees black
+        seen += 1
+        larger = np.concatenate([settled[:2] - rim*step, sides + 2*rim*step])
+        wanted = cut(Image.fromarray(pixels), larger, tuple(s + 2*rim for s in size))[rim:-rim, rim:-rim]
+        off = np.abs(cut_settled(pixels, window, size).astype(int) - wanted)
+        assert off[1:-1, 1:-1].max(initial=0) <= 1 and np.median(off) == 0
+    assert seen > 1000
+
+def test_a_settled_window_within_a_picture_has_no_black_line():
+    white = np.full((30, 40, 3), 255, np.uint8)
+    for window in ((0, 0, 40, 30), (0, 0, 20, 15), (10.5, 3.2, 28, 21)):
+        for size in ((64, 64), (8, 8), (30, 40)): assert cut_settled(white, window, size).min() == 255
+    assert cut_settled(white, (-50, 0, 40, 30), (30, 40)).max() == 0
 
 @pytest.mark.parametrize('how', [{}, dict(progressive=True), dict(subsampling=0), dict(keep_rgb=True)])
 @pytest.mark.parametrize('mode', ['RGB', 'L', 'CMYK'])
