@@ -99,7 +99,8 @@ def _head(persons, k, path=None):
     try: stat = os.stat(path)
     except OSError: stat = None
     parts = (os.path.join(os.getcwd(), path), stat and (stat.st_size, stat.st_mtime_ns),
-             bool(persons.upright[k]), tuple(persons.size), persons.margin, persons.pad, persons.inside)
+             bool(persons.upright[k]), tuple(persons.size), persons.margin, persons.pad, persons.inside,
+             persons.settled)
     return hashlib.sha1(repr(parts).encode())
 
 def _digest(data, head):
