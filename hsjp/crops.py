@@ -47,7 +47,7 @@ class CropStore:
         folder,  # path; made if missing
     ):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        self.path = str((Path(folder)/'crops.lmdb').resolve())
+        self.path, self.asked = str((Path(folder)/'crops.lmdb').resolve()), (None, None)
     def key(self, persons, i):  # bytes
         "A digest of all that decides what the crop of person i looks like"
         return self.keys(persons, [i])[0]
@@ -55,16 +55,24 @@ class CropStore:
         persons,  # PersonDataset
         index,  # (M,) int: which persons
     ):  # M keys of 20 bytes
-        "`key` of many; each picture is asked once for its size and time of change"
+        "`key` of many"
         pictures, boxes = persons.picture[index], persons.boxes[index]
-        heads = {k: _head(persons, k) for k in np.unique(pictures).tolist()}
+        used = np.unique(pictures).tolist()
+        heads = {k: _head(persons, k, persons.pictures[k], self.stat(persons, k)) for k in used}
         return [_digest(box.tobytes(), heads[k]) for k, box in zip(pictures.tolist(), boxes)]
     def set_key(self, persons):  # bytes
         "One key for a whole set: it is there if all crops are"
-        used = np.unique(persons.picture).tolist()
-        paths = list(persons.pictures)
-        whole = hashlib.sha1(b''.join(_head(persons, k, paths[k]).digest() for k in used))
+        used, paths = np.unique(persons.picture).tolist(), list(persons.pictures)
+        stats = np.full((len(paths), 2), -1)
+        for k in used: stats[k] = _stat(paths[k])
+        self.asked = persons.pictures, stats
+        heads = (_head(persons, k, paths[k], tuple(stats[k].tolist())) for k in used)
+        whole = hashlib.sha1(b''.join(h.digest() for h in heads))
         return b'set ' + _digest(persons.picture.tobytes() + persons.boxes.tobytes(), whole)
+    def stat(self, persons, k):  # size in bytes and time of change of picture k
+        "As they were when the cache was opened; an epoch asks no picture again"
+        pictures, stats = self.asked
+        return tuple(stats[k].tolist()) if persons.pictures is pictures else _stat(persons.pictures[k])
     def has(self, keys):  # list of bools
         "Which crops are there"
         return self._run(lambda t: [t.get(k) is not None for k in keys])
@@ -72,7 +80,7 @@ class CropStore:
         "A crop"
         return self._run(lambda t: t.get(key))
     def read(self, persons, i):  # (3, h, w) uint8
-        "The crop of person i; cut anew if its picture has changed since"
+        "The crop of person i; cut anew if it is wanted in another way"
         data = self.get(self.key(persons, i))
         return _decode(data) if data else to_tensor(persons.cut(i))
     def put(self, crops):
@@ -93,14 +101,16 @@ class CropStore:
                           'this library') from None
 
 # %% ../nbs/15_crops.ipynb #3e5419f8
-def _head(persons, k, path=None):
-    "A digest, to go on with, of picture k as it is on disk, and of the settings"
-    path = persons.pictures[k] if path is None else path
+def _stat(path):
+    "Size and time of change of a file, -1 where it is not"
     try: stat = os.stat(path)
-    except OSError: stat = None
-    parts = (os.path.join(os.getcwd(), path), stat and (stat.st_size, stat.st_mtime_ns),
-             bool(persons.upright[k]), tuple(persons.size), persons.margin, persons.pad, persons.inside,
-             persons.settled)
+    except OSError: return -1, -1
+    return stat.st_size, stat.st_mtime_ns
+
+def _head(persons, k, path, stat):
+    "A digest, to go on with, of picture k as it is on disk, and of the settings"
+    parts = (os.path.join(os.getcwd(), path), stat, bool(persons.upright[k]), tuple(persons.size),
+             persons.margin, persons.pad, persons.inside, persons.settled)
     return hashlib.sha1(repr(parts).encode())
 
 def _digest(data, head):
@@ -155,14 +165,14 @@ def _fill(store, persons, workers):
 def crop_cache(
     persons,  # PersonDataset at the size and margin wanted
     folder,  # path where the crops are kept; made if missing
-    workers=2,  # threads
+    workers=None,  # threads; None: one a core, at most 16
     skip_bad=False,  # True: go on without persons whose picture cannot be read
 ):  # PersonDataset that reads them; `skipped` names the bad pictures
     "Cut every person out once, as JPEG; a ValueError names all pictures that cannot be read"
     store, new = CropStore(folder), copy.copy(persons)
     complete, bad = store.set_key(persons), {}
     if not store.has([complete])[0]:
-        bad = _fill(store, persons, workers)
+        bad = _fill(store, persons, workers or min(16, os.cpu_count()))
         if not bad: store.put({complete: b'complete'})
     files = {persons.pictures[persons.picture[i]]: str(e) for i, e in bad.items()}
     if bad and (not skip_bad or len(bad) == len(persons)): raise ValueError(name_first(files, 'pictures'))

@@ -114,12 +114,12 @@ def cut_settled(
     if (become < 1).any() or (become == last - first).any():  # torch would not scale the latter at all
         return cut(pixels, settle(window[None], size)[0], size)
     area = torch.from_numpy(_bordered(pixels, *first.astype(int), *last.astype(int)))[None]
-    scaled = interpolate(area.permute(0, 3, 1, 2), scale_factor=tuple(1/step[::-1]), mode='bilinear',
-                         antialias=True)[0].permute(1, 2, 0)
+    scale = tuple((1 + 1e-9)/step[::-1])  # torch rounds lengths down: 447.9999 pixels would be 447
+    scaled = interpolate(area.permute(0, 3, 1, 2), scale_factor=scale, mode='bilinear', antialias=True)[0]
     (left, top), (x, y) = np.maximum((before, -before), 0).astype(int)
     crop = np.zeros((*size, 3), np.uint8)
     shown = crop[y:, x:]
-    part = scaled[top:top+shown.shape[0], left:left+shown.shape[1]]
+    part = scaled.permute(1, 2, 0)[top:top+shown.shape[0], left:left+shown.shape[1]]
     shown[:part.shape[0], :part.shape[1]] = part
     return crop
 
@@ -240,6 +240,10 @@ class PersonDataset:
         "The picture of person i"
         k = self.picture[i]
         return read_picture(self.pictures[k], bool(self.upright[k]))
+    def pixels(self, i):  # (h, w, 3) uint8
+        "The picture of person i, to cut from"
+        k = self.picture[i]
+        return read_array(self.pictures[k], bool(self.upright[k]))
     def cut(self, i):  # (h, w, 3) uint8
         "The crop of person i, from its picture"
         return next(self.cuts([i]))
@@ -247,8 +251,7 @@ class PersonDataset:
         who,  # numbers of persons in one picture
     ):  # yields (h, w, 3) uint8
         "The crops of some persons, from their picture, which is opened once"
-        k, one = self.picture[who[0]], cut_settled if self.settled else cut
-        pixels = read_array(self.pictures[k], bool(self.upright[k]))
+        pixels, one = self.pixels(who[0]), cut_settled if self.settled else cut
         for window in self._windows(who): yield one(pixels, window, self.crop_size)
     def __getitem__(self, i):
         i = range(len(self))[int(i)]

@@ -9,7 +9,6 @@ __all__ = ['grid_points', 'flip_images', 'flip_heatmaps', 'published_quarter', '
 # %% ../nbs/30_predict.ipynb #4557e309
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader
 
 from .augment import to_float
@@ -107,22 +106,25 @@ def published_windows(
     return w
 
 def published_cut(
-    image, # PIL image
+    image, # PIL image, or (h, w, 3) uint8
     window, # x y w h in its pixels, from `published_windows`
     size, # (H, W) of the result in pixels
-): # PIL image, black outside the picture
+): # (H, W, 3) uint8, black outside the picture
     "Cut a window out as OpenCV's warpAffine does: bilinear in steps of 1/32 pixel, in whole numbers"
     def taps(start, step, n):
         "For n samples: the pixel before each, and 32nds of the way to the next"
         first = np.rint((start + step/2 - .5)*1024)
         at = (np.rint(step*np.arange(n)*1024) + first + 16).astype(int) >> 5
         return at >> 5, at & 31
+    def pixels(rows, columns):
+        "Some of the picture's, as whole numbers"
+        (h, w), shown = image.shape[:2], (rows >= 0)[:, None] & (columns >= 0)
+        shown &= (rows < h)[:, None] & (columns < w)
+        return image[np.ix_(rows.clip(0, h-1), columns.clip(0, w-1))].astype(np.int32)*shown[..., None]
     (ix, fx), (iy, fy) = (taps(window[k], window[2+k]/n, n) for k, n in enumerate(size[::-1]))
-    area = np.asarray(image.crop((ix[0], iy[0], ix[-1] + 2, iy[-1] + 2)))
-    upper, lower = (area[i].astype(np.int32) for i in (iy - iy[0], iy - iy[0] + 1))
-    rows = upper*(32 - fy[:, None, None]) + lower*fy[:, None, None]
-    left, right = rows[:, ix - ix[0]], rows[:, ix - ix[0] + 1]
-    return Image.fromarray(((left*(32 - fx[:, None]) + right*fx[:, None] + 512) >> 10).astype(np.uint8))
+    image, fy, fx = np.asarray(image), fy[:, None, None], fx[:, None]
+    left, right = (pixels(iy, i)*(32 - fy) + pixels(iy + 1, i)*fy for i in (ix, ix + 1))
+    return ((left*(32 - fx) + right*fx + 512) >> 10).astype(np.uint8)
 
 # %% ../nbs/30_predict.ipynb #a7c1d0e4
 class _Crops:
@@ -135,7 +137,7 @@ class _Crops:
     def __getitem__(self, at):
         i, p = self.order[at], self.persons
         if p.cache and not self.published: return p[i][0]
-        if p.picture[i] != self.opened: self.opened, self.image = p.picture[i], p.open(i)
+        if p.picture[i] != self.opened: self.opened, self.image = p.picture[i], p.pixels(i)
         return to_tensor((published_cut if self.published else cut)(self.image, self.windows[i], p.crop_size))
 
 # %% ../nbs/30_predict.ipynb #8de4c64a

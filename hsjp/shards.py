@@ -75,7 +75,9 @@ def write_shards(
     plan = folder/'shards.json'
     if plan.is_file() and json.loads(plan.read_text()) != json.loads(json.dumps(about)):
         raise ValueError(f'{folder} holds shards of other crops; expected an empty folder')
-    plan.write_text(json.dumps(about))
+    part = plan.with_suffix(f'.{os.getpid()}.part')
+    part.write_text(json.dumps(about))
+    os.replace(part, plan)
     for k, part in enumerate(progress(parts, 'writing', unit=' shards')):
         if not (path := folder/f'{k:05d}.tar').is_file(): _write_shard(path, persons, part)
     return plan

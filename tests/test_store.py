@@ -271,6 +271,14 @@ def test_a_complete_cache_is_known_at_once(tmp_path, monkeypatch):
     age(Path(persons.pictures[2]))
     with pytest.raises(ZeroDivisionError): crop_cache(persons, tmp_path/'c')
 
+def test_an_epoch_asks_no_picture(tmp_path):
+    persons = photos(tmp_path, 5)
+    cached = crop_cache(persons, tmp_path/'c')
+    for f in persons.pictures: Path(f).unlink()
+    for some in (cached, cached.subset([7, 3]), pickle.loads(pickle.dumps(cached))):
+        assert some[1][0].shape == (3, *persons.crop_size)
+    with pytest.raises(ValueError, match='no such picture'): crop_cache(persons, tmp_path/'c')
+
 def test_a_crop_comes_as_pillow_decodes_it(tmp_path):
     persons = photos(tmp_path)
     cached, store = crop_cache(persons, tmp_path/'crops'), CropStore(tmp_path/'crops')
