@@ -145,8 +145,10 @@ def download_archives(
         check_room(out, most, 'this download')
         try:
             for a in archives:
-                if complete(a, out): continue
                 path = out/a.name
+                if complete(a, out):
+                    if not keep_zips: path.unlink(missing_ok=True)  # interrupted when all was unpacked
+                    continue
                 if not path.is_file():
                     fetch(f'{url.rstrip("/")}/{a.path}', path, a.md5, a.size, progress, **patience)
                     checked = ', MD5 as published' if a.md5 else ''

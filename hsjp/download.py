@@ -9,6 +9,7 @@ __all__ = ['fetch', 'bytes_there', 'unpack', 'check_room']
 import errno
 import hashlib
 import json
+import lzma
 import os
 import re
 import shutil
@@ -83,7 +84,7 @@ def _go_on(session, url, path, size, timeout, bar):
         length = size if length is None else length
         if have and not begin and size and length != size:  # a page of some gateway, say: keep what came
             raise _Lost(f'the server offers {length:,} bytes, expected {size:,}')
-        bar.total, bar.n = length, begin
+        bar.total, bar.n, bar.initial = length, begin, begin
         if not begin:
             _discard(path)
             _note(path).write_text(json.dumps(dict(tag=_tag(r.headers), length=length)))
@@ -211,7 +212,7 @@ def unpack(
                     if p in there: continue
                     _write(z, m, p)
                     bar.update(m.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as e:
         raise ValueError(f'{path} is no whole zip ({e}); delete it, and the same command downloads it '
                          'anew') from None
     if hasattr(os, 'sync'): os.sync()

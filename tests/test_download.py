@@ -200,6 +200,13 @@ def made(members, path=None, **how):
     if path: path.write_bytes(raw.getvalue())
     return raw.getvalue()
 
+def pressed(**members):
+    "As `made`, by LZMA"
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, 'w', zipfile.ZIP_LZMA) as z:
+        for name, data in members.items(): z.writestr(name, data)
+    return raw.getvalue()
+
 def special(name, mode):
     info = zipfile.ZipInfo(name)
     info.external_attr = mode << 16
@@ -252,6 +259,14 @@ def test_a_damaged_zip_is_a_sentence(tmp_path, damage):
     with pytest.raises(ValueError, match='z.zip is no whole zip .*delete it'):
         unpack(tmp_path/'z.zip', tmp_path, progress=False)
     assert not (tmp_path/'x').exists()
+
+def test_a_damaged_zip_of_lzma_is_a_sentence(tmp_path):
+    whole, said = pressed(x=DATA), 0
+    for at in range(30, 300, 9):
+        (tmp_path/'z.zip').write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at+1:])
+        try: unpack(tmp_path/'z.zip', tmp_path/str(at), progress=False)
+        except ValueError as e: said += 'no whole zip' in str(e)
+    assert said > 10
 
 def test_unpacking_goes_on(tmp_path):
     made({'x': b'one', 'y': b'two', 'z': b'three'}, tmp_path/'z.zip')
@@ -363,6 +378,12 @@ def test_pictures_that_the_zip_lacks_are_named(server, small, tmp_path, capsys):
 def test_a_zip_that_was_there_is_used(server, small, tmp_path):
     (tmp_path/'val2017.zip').write_bytes(server.files['/zips/val2017.zip'])
     assert run(server, tmp_path, '--parts', 'val') == 0 and not server.asked
+
+def test_a_zip_that_was_unpacked_and_not_deleted_goes(server, small, tmp_path):
+    assert run(server, tmp_path, '--parts', 'val') == 0
+    (tmp_path/'val2017.zip').write_bytes(server.files['/zips/val2017.zip'])
+    assert run(server, tmp_path, '--parts', 'val', '--keep-zips') == 0 and (tmp_path/'val2017.zip').is_file()
+    assert run(server, tmp_path, '--parts', 'val') == 0 and not (tmp_path/'val2017.zip').exists()
 
 def test_ctrl_c_says_how_to_go_on(server, small, tmp_path, monkeypatch, capsys):
     def interrupted(*_, **__): raise KeyboardInterrupt
