@@ -10,7 +10,7 @@ __all__ = ['adam', 'StepLoader', 'step_loaders', 'SmoothLoss', 'Bar', 'StepLearn
 import math
 import random
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 
 import matplotlib.pyplot as plt
@@ -23,7 +23,6 @@ from fastai.learner import AvgSmoothLoss, Learner
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import to_detach
 from fastcore.imports import IN_NOTEBOOK
-from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader as TorchLoader
 
@@ -83,8 +82,7 @@ class StepLoader(DataLoader):
         self.reader = None
     def after_batch(self, b):
         images, points, mask = self.step(*b)
-        images = normalise(images, self.channels)
-        return images.contiguous(memory_format=torch.channels_last), points, mask
+        return normalise(images, self.channels).contiguous(memory_format=torch.channels_last), points, mask
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(dataset, cls, step=self.step, channels=self.channels, start=self.start, **kwargs)
     def show_batch(self,
@@ -95,9 +93,8 @@ class StepLoader(DataLoader):
     ):
         "Draw the batch, with predictions if there are some"
         images, points, mask = (o.cpu() for o in (self.one_batch() if b is None else b))
-        k = min(max_n, len(images))
-        (h, w), columns = images.shape[-2:], min(k, 4)
-        rows = -(-k//columns)
+        (h, w), k = images.shape[-2:], min(max_n, len(images))
+        columns, rows = min(k, 4), -(-k//4)
         fig, axs = plt.subplots(rows, columns, figsize=(2.6*columns, 2.6*h/w*rows), squeeze=False)
         for ax in axs.flat[k:]: ax.remove()
         self.step.show(denormalise(images[:k], self.channels), points, mask, axs.flat[:k], preds)
@@ -118,6 +115,7 @@ def step_loaders(
     "Training and validation loaders on one device"
     device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     kw = dict(num_workers=workers, device=device, pin_memory=device.type == 'cuda', start=start)
+    check(len(train) >= processes()[1], 'train', f'{len(train)} persons', 'at least one for each process')
     batch, shuffle = min(batch, len(train)//processes()[1]), not isinstance(train, ShardStream)
     return DataLoaders(StepLoader(train, train_step, bs=batch, shuffle=shuffle, drop_last=True, **kw),
                        StepLoader(valid, valid_step, bs=2*batch, **kw), device=device)
@@ -156,10 +154,12 @@ class StepLearner(Learner):
         self('after_loss')
         if self.training and self.yb: self._do_grad_opt()
     def _do_parts(self):
-        losses = []
-        for x, *y in zip(*(whole.chunk(self.parts) for whole in (*self.xb, *self.yb))):
-            losses.append(self.loss_func(self._forward(x), *y)*(len(x)/len(self.x)))
-            losses[-1].backward()
+        losses, parts = [], list(zip(*(whole.chunk(self.parts) for whole in (*self.xb, *self.yb))))
+        for x, *y in parts:
+            last = len(losses) == len(parts) - 1  # several processes: gradients meet once, not once a part
+            with nullcontext() if last or not hasattr(self.model, 'no_sync') else self.model.no_sync():
+                losses.append(self.loss_func(self._forward(x), *y)*(len(x)/len(self.x)))
+                losses[-1].backward()
         self.loss_grad = self.loss = torch.stack(losses).detach().sum()
         self('after_loss')
         self._with_events(self._step, 'step', CancelStepException)
@@ -234,12 +234,13 @@ def heatmap_learner(
     check(0 <= ema < 1, 'ema', ema, 'a decay such as 0.999, or 0')
     check(not sync_bn or dls.device.type == 'cuda', 'sync_bn', sync_bn, f'False on {dls.device}; CUDA has it')
     for loader in dls.loaders: loader.channels = model.channels
+    dls.valid.bs = -(-dls.valid.bs//accumulate)
     model.grid = 'half-pixel'
     model = model.to(dls.device, memory_format=torch.channels_last)
-    if sync_bn and processes()[1] > 1: model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if sync_bn and processes()[1] > 1: model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     if compile: model.compile()
-    if ema: cbs = [*cbs, Average(ema)]
-    learn = StepLearner(dls, model, loss, opt_func=opt_func, metrics=metrics, cbs=list(cbs))
+    cbs = [*cbs, Average(ema)] if ema else list(cbs)
+    learn = StepLearner(dls, model, loss, opt_func=opt_func, metrics=metrics, cbs=cbs)
     learn.parts, learn.bf16 = accumulate, bf16_pays(dls.device) if bf16 is None else bf16
     learn.recorder.smooth_loss = SmoothLoss()
     return learn

@@ -27,13 +27,16 @@ def meet():
     if processes()[1] > 1: dist.barrier()
 
 def join_processes(
-    device=None # torch.device or its name; None: this process's own GPU, or the CPU where there is none
+    device=None # torch.device or its name; None or 'cuda': this process's own GPU; None without one: the CPU
 ): # torch.device, or None if this process is alone and none was named
     "Meet the processes that torchrun started beside this one; alone, do nothing"
     if int(os.environ.get('WORLD_SIZE', 1)) == 1: return device
-    mine = f'cuda:{os.environ["LOCAL_RANK"]}' if torch.cuda.is_available() else 'cpu'
-    device = torch.device(device or mine)
-    if device.type == 'cuda': torch.cuda.set_device(device)
+    device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    if device.index is not None:
+        raise ValueError(f'all processes would train on {device}; expected cuda (each has its own) or cpu')
+    if device.type == 'cuda':
+        device = torch.device('cuda', int(os.environ['LOCAL_RANK']))
+        torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group('nccl' if device.type == 'cuda' else 'gloo', timeout=timedelta(hours=3))
         atexit.register(dist.destroy_process_group)

@@ -126,6 +126,9 @@ def test_parts_are_one_step_of_the_journal_and_know_bfloat16():
         steps = {s['step'].item() for s in learn.opt.opt.state.values()}
     assert rows[0] == rows[1] == [16, 32] and dtypes == {torch.bfloat16} and steps == {4.}
 
+def test_validation_has_room_where_the_parts_have():
+    assert small(loaders(), accumulate=2).dls.valid.bs == -(-small(loaders()).dls.valid.bs//2)
+
 @pytest.mark.parametrize('word', [dict(accumulate=0), dict(ema=1.), dict(ema=-.1), dict(sync_bn=True)])
 def test_options_that_cannot_be(word):
     with pytest.raises(ValueError, match=f'{next(iter(word))} is '): small(**word)
@@ -198,7 +201,9 @@ STEP = [
     learner.StepLearner._forward, learner.StepLearner._do_one_batch, learner.StepLearner._do_parts,
     learner.Average.after_step, learner.SetRate.before_batch, runs.Journal.after_batch,
     runs.StopAtNaN.after_loss, pretrain.NarrowTargets.before_batch, processes.Distributed.before_train]
-WAITS = {'item', 'tolist', 'nonzero', 'cpu', 'numpy', 'argwhere', 'masked_select', 'unique', 'synchronize'}
+WAITS = {'item', 'tolist', 'nonzero', 'cpu', 'numpy', 'argwhere', 'masked_select', 'unique', 'synchronize',
+         'equal', 'allclose'}
+ANSWERS = {'any', 'all', 'sum', 'isfinite', 'isnan'}     # of a tensor: asked by an `if`, they wait
 
 def waits(function):
     "Calls that read a tensor on the host or copy one from it, outside what is said to be for the CPU alone"
@@ -211,7 +216,13 @@ def waits(function):
             name = ast.unparse(node.func)
             copies = name in ('torch.tensor', 'torch.as_tensor') or name.endswith('.to') and not node.keywords
             reads = name.rpartition('.')[2] in WAITS or name in ('bool', 'float', 'int')
-            if reads or copies: found.append(name)
+            if reads or copies or name == 'torch.where' and len(node.args) == 1: found.append(name)
+        if isinstance(node, ast.Subscript) and any(isinstance(n, ast.Compare) for n in ast.walk(node.slice)):
+            found.append(ast.unparse(node))     # as many rows as the mask has ones
+        if isinstance(node, (ast.If, ast.IfExp, ast.While)):
+            for call in (n for n in ast.walk(node.test) if isinstance(n, ast.Call)):
+                if isinstance(call.func, ast.Attribute) and call.func.attr in ANSWERS:
+                    found.append(ast.unparse(call))
         for child in ast.iter_child_nodes(node): look(child)
     look(tree)
     return found
@@ -223,8 +234,14 @@ def test_the_look_finds_what_waits():
     def bad(x, device):
         y = x[x.nonzero()[:, 0]].sum().item() if x.any() else x.to(device)
         return torch.tensor([1., 2.], device=device), float(y)
-    found = ['float', 'torch.tensor', 'x.nonzero', 'x.to', 'x[x.nonzero()[:, 0]].sum().item']
+    found = ['float', 'torch.tensor', 'x.any()', 'x.nonzero', 'x.to', 'x[x.nonzero()[:, 0]].sum().item']
     assert sorted(waits(bad)) == found
+    def worse(x, counts):
+        while x.sum() > 1: x = x[x > 0]
+        if torch.isfinite(x).all(): x[x == 0] = 1
+        return torch.where(x), torch.equal(x, counts)
+    found = ['torch.equal', 'torch.isfinite(x)', 'torch.isfinite(x).all()', 'torch.where', 'x.sum()']
+    assert sorted(waits(worse)) == [*found, 'x[x == 0]', 'x[x > 0]']
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='counts what makes a GPU wait')
 @pytest.mark.parametrize('kind', ['puzzles', 'poses'])
@@ -282,7 +299,7 @@ def torchrun(*words):
     run = subprocess.run([*start, *map(str, words)], capture_output=True, text=True, env=env)
     return run.returncode, run.stdout + run.stderr
 
-def tune(out, batch=8):
+def tune(out, batch=8, parts=1):
     "Fine-tuning without chance of a network that knows poses; 13 unseen people do not divide by two"
     torch.set_num_threads(1)
     model, about = load_checkpoint('pose-studio')
@@ -290,21 +307,21 @@ def tune(out, batch=8):
                     for s, k in (('train', 26), ('valid', 13)))
     recipe = FinetuneRecipe(2, batch=batch, affine=(0, 0, 0), warmup=2)
     return finetune.finetune(train, valid, model, recipe, 1, out=out, flip=0., bf16=False, device='cpu',
-                             cbs=[Asleep()])
+                             cbs=[Asleep()], accumulate=parts)
 
 TUNE = '''
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_step import tune
-tune(sys.argv[2], int(sys.argv[3]))
+tune(sys.argv[2], *map(int, sys.argv[3:]))
 '''
 
 @pytest.mark.slow
 def test_two_processes_fine_tune_as_one(tmp_path):
-    "The same global batch, batch normalisation in evaluation mode: AP, losses and weights to 1e-4"
+    "The same global batch, here in parts, batch normalisation in evaluation mode: all to 1e-4"
     with contextlib.redirect_stdout(io.StringIO()): rows = tune(tmp_path/'one')
     (tmp_path/'two.py').write_text(TUNE)
-    code, said = torchrun(tmp_path/'two.py', Path(__file__).parent, tmp_path/'two', 8)
+    code, said = torchrun(tmp_path/'two.py', Path(__file__).parent, tmp_path/'two', 8, 2)
     assert code == 0 and said.count('epoch 0') == 1, said
     one, two = (load_checkpoint(tmp_path/name/'last.pt') for name in ('one', 'two'))
     keys = 'seen', 'train_loss', 'valid_loss', finetune.PoseAP.name
