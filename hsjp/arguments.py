@@ -7,7 +7,6 @@ __all__ = ['parser']
 
 # %% ../nbs/59_arguments.ipynb #ar6
 import argparse
-from pathlib import Path
 
 import hsjp
 from hsjp.inputs import (
@@ -118,7 +117,8 @@ def _bench(sub):
     c.add_argument('--batch', type=count, help='pictures a step (default: 32; poses of compact: 16)')
     c.add_argument('--seconds', type=positive, default=3, help='to measure each part (default: 3)')
     c.add_argument('--device', type=device_name, help="'cpu' or 'cuda' (default: CUDA where there is one)")
-    c.add_argument('--json', type=Path, help='file for the numbers')
+    c.add_argument('--json', nargs='?', const='-', metavar='FILE',
+                   help='the numbers as json, into a file; without FILE, instead of the words')
 
 # %% ../nbs/59_arguments.ipynb #ac6e738c
 def _repeats(c):
@@ -202,10 +202,10 @@ def _finetune(sub):
     c.add_argument('--sigma', type=positive, help="of the targets, in heatmap pixels (default: the recipe's)")
 
 def _study(sub):
-    c = _add(sub, 'study', "The paper's tables 1 to 3, figures 3 to 6, puzzles and sizes, small or at full "
-             'size.', 'runs/study')
+    c = _add(sub, 'study', "The paper's tables 1 to 3 and figures 3 to 6, and questions of our own, small or "
+             'at full size.', 'runs/study')
     c.add_argument('study', choices=['table1', 'table2', 'table3', 'fig3', 'fig4', 'fig5', 'fig6',
-                                     'puzzles', 'sizes'])
+                                     'colours', 'puzzles', 'sizes'])
     c.add_argument('--size', choices=['small', 'paper'], default='small',
                    help='small: minutes a run on a laptop (default); paper: HRNet-W32 at full size, for '
                         'which --data names COCO')
@@ -215,8 +215,11 @@ def _study(sub):
     c.add_argument('--pictures', help="folder of the json's pictures (default: 'images' beside it)")
     c.add_argument('--valid', help='json of unseen people; studio and mannequins have theirs')
     c.add_argument('--valid-pictures', help='folder of their pictures (default: --pictures)')
-    c.add_argument('--workers', type=whole, default=0, help='processes that decode, for each training '
-                                                            '(default: 0)')
+    c.add_argument('--workers', type=whole,
+                   help='processes that decode, for each training (default: 4 for a GPU, else 0)')
+    c.add_argument('--accumulate', type=count, default=1, metavar='PARTS',
+                   help='each batch in so many parts, for a card on which the whole has no room (default: 1)')
+    c.add_argument('--skip-bad', action='store_true', help='go on without pictures that cannot be read')
     c.add_argument('--commands', action='store_true', help='print one command a run, for other machines')
     c.add_argument('--only', metavar='RUN', help='one run, as --commands names it')
     c.add_argument('--stored', action='store_true', help='draw the rows that come with the package')

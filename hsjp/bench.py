@@ -27,7 +27,7 @@ from .learner import adam, fit_stage
 from .models import bf16_pays, build_model
 from .people import mannequins
 from .persons import PersonDataset
-from .pictures import read_picture
+from .pictures import read_array
 from .pretrain import PAPER, pretrain_learner, puzzle_view
 from .runs import Run
 
@@ -207,7 +207,7 @@ def bench(
         people = vga_people(folder)
         files = itertools.cycle(people.files)
         found = dict(model=model, size=list(size), device=str(device), threads=torch.get_num_threads(),
-                     bfloat16=bf16_pays(device), decode=rate(lambda: read_picture(next(files)), 1, seconds))
+                     bfloat16=bf16_pays(device), decode=rate(lambda: read_array(next(files)), 1, seconds))
         kinds = {k: (people, Path(folder), config, size, b, device, seconds) for k, b in batches.items()}
         found['trainings'] = {k: _training(k, *rest) for k, rest in kinds.items()}
         if model == 'compact' and not batch and size == usual:

@@ -39,13 +39,15 @@ from .weights import imagenet_weights, load_weights, save_checkpoint
 def _kept(view, out, skip_bad):
     "Crops from a cache, in memory where they are few"
     view = crop_cache(view, Path(out)/'crops', skip_bad=skip_bad)
-    return hold(view) if len(view)*math.prod(view.size)*3 < 2**30 else view
+    return hold(view) if len(view)*math.prod(view.crop_size)*3 < 2**30 else view
 
 def _write(path, value):
     "A json file that is whole or not there"
     part = path.with_name(f'{path.name}.{os.getpid()}.part')
     part.write_text(json.dumps(value, indent=1))
     os.replace(part, path)
+
+def _found(row): return row['solved'], row['patches']
 
 def puzzle_folder(recipe, out):
     of_all = dict(start='', weights=None, trunk_only=False, rescaled=None, labels=1., tuning=SMALL)
@@ -76,9 +78,13 @@ def solve_puzzles(
         metrics = dict(folder=folder.name)
         end = dict(n=p.stages[0].n, patches=None, solved=None, seconds=0, seen=0)  # nothing was trained
         try:
-            end = pretrain(repeated(train), unseen, model, list(p.stages), folder, asdict(p),
-                           (folder/'last.pt').is_file(), recipe.seed, pause=60,
-                           colour=ColourAugment(kernel=p.kernel) if p.colour else None, **kwargs)[-1]
+            rows = pretrain(repeated(train), unseen, model, list(p.stages), folder, asdict(p),
+                            (folder/'last.pt').is_file(), recipe.seed, pause=60,
+                            colour=ColourAugment(kernel=p.kernel) if p.colour else None, **kwargs)
+            end = rows[-1]
+            if p.best:
+                of_last = [r for r in rows if r['stage'] == end['stage']]
+                end = end | {k: max(of_last, key=_found)[k] for k in ('patches', 'solved')}
         except Stopped as e:
             metrics['note'], kept = str(e), folder/'history.csv'
             if kept.is_file(): end = pd.read_csv(kept).to_dict('records')[-1]
@@ -113,7 +119,8 @@ def measure(
 def _start(recipe, model, before, out):
     "Give the model the weights that it starts from"
     if recipe.weights == 'imagenet': return load_weights(model, imagenet_weights(model))
-    source = recipe.weights or before and Path(out)/before['folder']/'last.pt'
+    which = 'best.pt' if recipe.pretext and recipe.pretext.best else 'last.pt'
+    source = recipe.weights or before and Path(out)/before['folder']/which
     if source: load_weights(model, source, trunk_only=recipe.trunk_only)
     if recipe.rescaled: rescale_weights(model)
 

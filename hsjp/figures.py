@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['EQUAL', 'RESCALED', 'OF_PAPER', 'stored_study', 'means', 'starts_table', 'schedules_table', 'sizes_table',
-           'patches_table', 'thresholds_table', 'kinds_table', 'frozen_table', 'labels_table', 'starts_picture',
-           'schedules_picture', 'sizes_picture', 'patches_picture', 'thresholds_picture', 'kinds_picture',
-           'frozen_picture', 'labels_picture', 'work_of', 'partners', 'puzzles_table', 'puzzles_picture']
+           'patches_table', 'colours_table', 'thresholds_table', 'kinds_table', 'frozen_table', 'labels_table',
+           'starts_picture', 'schedules_picture', 'sizes_picture', 'patches_picture', 'colours_picture',
+           'thresholds_picture', 'kinds_picture', 'frozen_picture', 'labels_picture', 'work_of', 'partners',
+           'puzzles_table', 'puzzles_picture']
 
 # %% ../nbs/53_figures.ipynb #f7
 from pathlib import Path
@@ -33,7 +34,8 @@ def stored_study(
 # %% ../nbs/53_figures.ipynb #f21
 EQUAL, RESCALED = 'scratch, equal work', 'HSJP, rescaled'
 OF_PAPER = dict(
-    start={'scratch': 72.9, 'ImageNet': 74.4, 'HSJP': 74.5, EQUAL: 73.4},
+    start=({'scratch': 72.9, 'ImageNet': 74.4, 'HSJP': 74.5, EQUAL: 73.4},   # HRNet
+           {'scratch': 69.1, 'ImageNet': 70.4, 'HSJP': 70.8}),               # SimpleBaseline
     lr={3e-4: (.355, 74.2), 1e-3: (.368, 74.5), 2e-3: (0., None)},
     epochs={120: (.297, 73.9), 240: (.368, 74.5), 480: (.407, 74.5)},
     n=dict(zip(range(2, 9), zip((.993, .954, .766, .533, .368, .243, .019),
@@ -66,10 +68,12 @@ def _of_paper_size(rows): return rows.network.str.startswith('hrnet').all()
 def starts_table(
     rows,  # DataFrame, one row a run
 ):  # DataFrame, one row a network and start
-    "Table 1: three starts"
-    return means(rows, 'network', 'start', paper=lambda _, start: (None, OF_PAPER['start'].get(start)))
+    "Table 1: three starts; the second network is SimpleBaseline, in small the compact one of width 16"
+    second = lambda network: network.startswith('simple_baseline') or network == 'compact-16'
+    paper = lambda network, start: (None, OF_PAPER['start'][second(network)].get(start))
+    return means(rows, 'network', 'start', paper=paper)
 
-def _fallen(rows): return rows.note.notna() & (rows.note != '')
+def _fallen(rows): return rows.note.notna() & (rows.note != '') | (rows.patches < 1.5/rows.n**2)
 
 def _with_collapsed(rows, *by, paper):
     "`means`, and how many runs of each group collapsed"
@@ -88,7 +92,7 @@ def schedules_table(
     lengths = _with_collapsed(rows[rows.lr == base], 'epochs' if paper_size else 'puzzles',
                               paper=paper['epochs'].get)
     table = pd.concat([rates, lengths.assign(lr=base)])
-    return table.assign(lr=table.lr.map('{:g}'.format))
+    return table.assign(lr=table.lr.map('{:g}'.format)).dropna(axis=1, how='all')
 
 def sizes_table(
     rows,  # DataFrame, one row a run
@@ -101,9 +105,15 @@ def patches_table(
     rows,  # DataFrame, one row a run
 ):  # DataFrame, one row a start, N and with or without the original
     "Table 3: patches a side, without and with the original picture"
-    of_n = lambda start, original, n: ((None, OF_PAPER['start'].get(start)) if start != 'HSJP' else
+    of_n = lambda start, original, n: ((None, OF_PAPER['start'][0].get(start)) if start != 'HSJP' else
                                        OF_PAPER['original' if original else 'n'].get(n))
     return means(rows, 'start', 'original', 'n', paper=of_n)
+
+def colours_table(
+    rows,  # DataFrame, one row a run
+):  # DataFrame, one row a way
+    "Random colours, or none"
+    return means(_hsjp(rows), 'colour')
 
 def thresholds_table(
     rows,  # DataFrame, one row a run
@@ -174,19 +184,28 @@ def patches_picture(
     ax.legend(frameon=False, fontsize=9, loc='center left', bbox_to_anchor=(1, .5))
     return ax
 
+def colours_picture(
+    rows,  # DataFrame, one row a run
+    ax,  # matplotlib axis
+):  # the axis
+    "AP as a bar for each way"
+    ways = rows.colour.map({True: 'random colours', False: 'no colours'})
+    return starts_picture(rows.assign(network=ways), ax)
+
 def thresholds_picture(
     rows,  # DataFrame, one row a run
     ax,  # matplotlib axis
 ):  # the axis
-    "AP by threshold as lines, what HSJP gains over the random start as bars"
+    "AP by threshold as lines, what HSJP gains over ImageNet, else the random start, as bars"
     means = _one(rows, 'network').groupby('start')[THRESHOLDS].mean()
     for start, ap in means.iterrows():
         ax.plot(np.arange(.5, 1, .05), ap, 'o-', color=COLOURS.get(start), label=start)
     ax.set(xlabel='OKS above which a person counts as found', ylabel='AP')
     ax.legend(frameon=False)
     more = ax.twinx()
-    more.bar(np.arange(.5, 1, .05), means.loc['HSJP'] - means.loc['scratch'], .02, color='#f6b26b', alpha=.5)
-    more.set_ylabel('HSJP - scratch (bars)')
+    other = 'ImageNet' if 'ImageNet' in means.index else 'scratch'
+    more.bar(np.arange(.5, 1, .05), means.loc['HSJP'] - means.loc[other], .02, color='#f6b26b', alpha=.5)
+    more.set_ylabel(f'HSJP - {other} (bars)')
     return ax
 
 def kinds_picture(

@@ -117,9 +117,9 @@ def add_training(
                    help='default: that of --weights from hsjp, else compact for recipe small, else '
                         'simple_baseline')
     c.add_argument('--depth', type=depth,
-                   help="of SimpleBaseline's ResNet: 18, 34, 50, 101, 152 (default: 18)")
+                   help="of SimpleBaseline's ResNet: 18, 34, 50, 101, 152 (default: 50, recipe small: 18)")
     c.add_argument('--width', type=count, default=32, help='of HRNet: 32, 48, or small (default: 32)')
-    c.add_argument('--workers', type=whole, default=0, help='processes that decode pictures (default: 0)')
+    c.add_argument('--workers', type=whole, help='processes that decode (default: 4 for a GPU, else 0)')
     c.add_argument('--accumulate', type=count, default=1, metavar='PARTS',
                    help='each batch in so many parts, for a card on which the whole has no room (default: 1)')
     c.add_argument('--compile', action='store_true',
@@ -237,7 +237,7 @@ def network(
     model = a.model or ('compact' if small else 'simple_baseline')
     if model == 'compact': return compact(n_out, channels)
     if model == 'hrnet': return hrnet(n_out, a.width, channels)
-    return simple_baseline(n_out, a.depth or 18, channels)
+    return simple_baseline(n_out, a.depth or (18 if a.recipe == 'small' else 50), channels)
 
 def pose_network(
     path,  # of a checkpoint

@@ -55,6 +55,7 @@ class Pretext:
     kernel:int=None  # side of the blur in pixels of a picture 224 wide; None: three sigma; BYOL's is 23
     original:bool=False  # True: the unshuffled picture as three more channels (paper, section 5.3)
     people:int=None  # most people to cut; None: all
+    best:bool=None  # True: the best epoch counts, as in the paper (3.5); None: the last one
 
 SMALL = FinetuneRecipe(size=(96, 64), margin=1.25)
 

@@ -149,14 +149,14 @@ def _add(pictures):
     with _count.get_lock(): _count.value += pictures
     if _count.value < 0: raise KeyboardInterrupt
 
-def _do(do, recipe, out, people, skip_bad, workers):
+def _do(do, recipe, out, people, skip_bad, options):
     "One task in a process of its own, whose words go to a file"
     folder = Path(out)/'logs'
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder/f'{recipe.name}.txt', 'a') as f, redirect_stdout(f):
-        return do(recipe, out, people, skip_bad, device=_device, cbs=[Count(_add)], workers=workers)
+        return do(recipe, out, people, skip_bad, device=_device, cbs=[Count(_add)], **options)
 
-def _side_by_side(tasks, out, people, skip_bad, workers, jobs, device, bar):
+def _side_by_side(tasks, out, people, skip_bad, options, jobs, device, bar):
     "Do the tasks in processes of their own"
     spawn = multiprocessing.get_context('spawn')
     count, devices = spawn.Value('q', 0), spawn.Queue()
@@ -165,7 +165,7 @@ def _side_by_side(tasks, out, people, skip_bad, workers, jobs, device, bar):
     threads = max(1, torch.get_num_threads()//jobs)
     os.environ.setdefault('PYTHONWARNINGS', 'ignore')  # each process would print those of libraries
     with ProcessPoolExecutor(jobs, spawn, _begin, (count, devices, threads)) as pool:
-        left = {pool.submit(_do, do, r, out, people, skip_bad, workers): (do, r) for do, r in tasks}
+        left = {pool.submit(_do, do, r, out, people, skip_bad, options): (do, r) for do, r in tasks}
         try:
             while left:
                 done, _ = wait(left, .5, FIRST_COMPLETED)
@@ -186,7 +186,7 @@ def run_all(
     skip_bad=False,  # see `crop_cache`
     log=print,  # gets a sentence a training
     device=None,  # None: CUDA where there is one, else the CPU
-    workers=0,  # processes that decode, for each training
+    **options,  # see `pretrain` and `finetune`: workers, accumulate
 ):  # DataFrame, one row a recipe
     "Run what is not yet stored, with one bar for all of it, and return all"
     todo = [r for r in recipes if not (Path(out)/r.name/'metrics.json').is_file()]
@@ -195,11 +195,11 @@ def run_all(
         tasks = [(do, r) for do, r in _tasks(todo, people)
                  if do is run or not (puzzle_folder(r, out)/'metrics.json').is_file()]
         bar = WholeBar(sum(work(r, people)[do is run] for do, r in tasks), log)
-        if jobs > 1: _side_by_side(tasks, out, people, skip_bad, workers, jobs, device, bar)
+        if jobs > 1: _side_by_side(tasks, out, people, skip_bad, options, jobs, device, bar)
         else:
             for do, r in tasks:
-                row = do(r, out, people, skip_bad, log=lambda s: None, device=device, workers=workers,
-                         cbs=[Count(bar.add)])
+                row = do(r, out, people, skip_bad, log=lambda s: None, device=device,
+                         cbs=[Count(bar.add)], **options)
                 bar.say(_said(do, r, row))
         bar.bar.close()
     return pd.DataFrame([run(r, out) for r in recipes])

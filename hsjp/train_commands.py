@@ -62,12 +62,20 @@ def _tell_drops(recipe):
     at = ' and '.join(str(round(d*recipe.epochs)) for d in recipe.drops)
     print(f'{recipe.epochs} epochs; the learning rate falls to a tenth after {at}', flush=True)
 
+def _workers(a):
+    "Processes that decode: on a GPU a few, if nobody says how many"
+    import torch
+    if a.workers is not None: return a.workers
+    on_gpu = torch.device(a.device or ('cuda' if torch.cuda.is_available() else 'cpu')).type == 'cuda'
+    return min(4, os.cpu_count()//int(os.environ.get('LOCAL_WORLD_SIZE', 1))) if on_gpu else 0
+
 def _options(a):
     "How to train, see `heatmap_learner`"
     import torch
     device = torch.device(a.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     if a.sync_bn and device.type != 'cuda': raise ValueError(f'--sync-bn needs CUDA; the device is {device}')
-    return {n: getattr(a, n) for n in 'workers device accumulate compile sync_bn ema'.split()}
+    return dict(workers=_workers(a), device=a.device, accumulate=a.accumulate, compile=a.compile,
+                sync_bn=a.sync_bn, ema=a.ema)
 
 def _min_side(a): return a.min_side if a.min_side is not None else 0 if a.recipe == 'paper' else 32
 
@@ -84,7 +92,7 @@ def _squares(a, persons, size, n):
 def cmd_pretrain(a):
     from hsjp.augment import ColourAugment
     from hsjp.pretrain import pretrain
-    from hsjp.processes import join_processes, processes
+    from hsjp.processes import join_processes, processes, rank0_first
     from hsjp.runs import check_run, check_writable
     a.device = join_processes(a.device)
     first = processes()[0] == 0
@@ -92,7 +100,7 @@ def cmd_pretrain(a):
     check_run(a.out, a.resume, a.overwrite)
     options, paper, model = _options(a), a.recipe == 'paper', network(a, 4)    # each stage has its head
     plan = _plan(a.data, 'train')
-    train, valid = _streams(a, plan) if plan else train_valid(a, False, _min_side(a))
+    with rank0_first(): train, valid = _streams(a, plan) if plan else train_valid(a, False, _min_side(a))
     stages = _stages(a, len(train))
     if first: print(f'{len(train):,} persons for puzzles, {len(valid):,} for validation', flush=True)
     if first and paper: _tell_drops(stages[0])
@@ -132,7 +140,7 @@ def cmd_finetune(a):
     if not rank: check_writable(a.out)
     check_run(a.out, a.resume, a.overwrite)
     if a.weights not in (None, 'imagenet'): load_weights(network(a, 17), a.weights)  # names a wrong file
-    train, valid = train_valid(a, True)
+    with rank0_first(): train, valid = train_valid(a, True)
     for name, persons in ((a.data, train), (a.valid or a.data, valid)):
         if not persons.skeleton:
             raise ValueError(f'{name} has no keypoints; expected a COCO-format json with labelled keypoints')
@@ -219,13 +227,18 @@ def cmd_study(a):
             return print(*(f'hsjp {line} --only {r.name}' for r in recipes), sep='\n')
         mine = [r for r in recipes if a.only in (None, r.name)]
         if not mine: raise ValueError(f'{a.only} is no run of {a.study}; --commands lists them')
-        jobs = 1 if int(os.environ.get('WORLD_SIZE', 1)) > 1 else a.jobs or jobs_here(a.device)
+        if a.data not in EMBEDDED: tell(*people)
+        alone = int(os.environ.get('WORLD_SIZE', 1)) == 1
+        jobs = min(a.jobs or jobs_here(a.device), len(mine)) if alone else 1
         mine = share_of_torchrun(mine)
         long = minutes(mine, people, jobs, out, a.device)
         print(f'{len(mine)} runs, {jobs} at a time: about {long:.0f} minutes, and some for loading and '
               'validation; what is stored is not run again', flush=True)
-        rows = run_all(mine, out, jobs, people, device=a.device, workers=a.workers)
-        if len(mine) < len(recipes): return
+        rows = run_all(mine, out, jobs, people, a.skip_bad, device=a.device, workers=_workers(a),
+                       accumulate=a.accumulate)
+        if len(mine) < len(recipes):
+            return print(f'{len(mine)} of {len(recipes)} runs are stored in {out}; when all are, the same '
+                         'command in one process, without --only, draws them')
     if not len(rows):
         raise ValueError(f'nothing is stored for {a.study} on {a.data}; expected studio, mannequins or '
                          'coco_persons')
@@ -236,10 +249,14 @@ def cmd_study(a):
 # %% ../nbs/57_train_commands.ipynb #tc13
 def cmd_bench(a):
     from hsjp.bench import bench, in_words
-    if a.json: a.json.parent.mkdir(parents=True, exist_ok=True)
+    file = Path(a.json) if a.json not in (None, '-') else None
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open('a').close()  # before all the work: can it be written?
     found = bench(a.model, a.size, a.batch, a.device, a.seconds)
-    print(in_words(found))
-    if a.json: a.json.write_text(json.dumps(found, indent=1))
+    text = json.dumps(found, indent=1)
+    print(text if a.json == '-' else in_words(found))
+    if file: file.write_text(text)
 
 def cmd_download(a):
     from hsjp.coco import PARTS, download_archives, next_commands

@@ -54,3 +54,7 @@ def test_the_command_prints_a_table_and_writes_a_json(tmp_path, capsys, monkeypa
     assert 'network alone' in said and 'not network' in said and '262,465 puzzles x 240' in said
     assert kept['paper']['hours of puzzles'] == pytest.approx(262_465*240/50/3600)
     assert 5 < kept['paper']['gigabytes of crops'] < 20
+    assert main(['bench', '--seconds', '.05', '--json']) == 0
+    assert json.loads(capsys.readouterr().out).keys() == kept.keys()
+    (tmp_path/'file').write_text('mine')
+    assert main(['bench', '--json', str(tmp_path/'file'/'b.json')]) == 2     # before any work

@@ -137,13 +137,15 @@ def test_sizes_rescale_the_puzzles_of_table_2(people, tmp_path):
     assert table.loc['0.02', ['HSJP', RESCALED, 'gain']].tolist() == [28, 46, 18] and (table.seeds == 1).all()
 
 def test_collapsed_runs_are_counted():
-    "A run that collapsed has seen fewer puzzles, and stands beside the others of its rate"
+    "A run that collapsed has seen fewer puzzles, and stands beside others of its rate; also one at chance"
     run = dict(network='compact', start='HSJP', seed=0, AP=40., **{'PCK@0.1': 80.}, patches=.5, solved=0.,
-               puzzles=119_040, pictures=12_000, lr=2e-3, epochs=40, note='')
+               n=3, puzzles=119_040, pictures=12_000, lr=2e-3, epochs=40, note='')
     fallen = run | dict(AP=None, lr=.2, puzzles=7_000, pictures=0, note='collapsed')
-    rows = pd.DataFrame([run, run | dict(seed=1), run | dict(puzzles=30_000, epochs=9), fallen])
+    chance = run | dict(lr=2e-2, patches=.12)
+    rows = pd.DataFrame([run, run | dict(seed=1), run | dict(puzzles=30_000, epochs=9), fallen, chance])
     table = schedules_table(rows).set_index(['lr', 'puzzles'])
-    assert table.collapsed['0.2'].tolist() == [1] and table.collapsed['0.002'].sum() == 0
+    assert table.collapsed['0.2'].tolist() == table.collapsed['0.02'].tolist() == [1]
+    assert table.collapsed['0.002'].sum() == 0
     assert set(table.loc['0.002'].index) == {119_040, 30_000}
 
 @pytest.mark.parametrize('name', STUDIES)
