@@ -193,6 +193,7 @@ def remember(
     there = kept(where, lambda v: _fresh(path, v['stamp']))
     if there is None:
         stat, made = os.stat(path), time.time_ns()
+        if stat.st_size > 5e7: tqdm.write(f'reading {path}; the first time takes a while', file=sys.stderr)
         stamp, values = [stat.st_size, stat.st_mtime_ns, _digest(path), made], make()
         place = keep(where, stamp=stamp, **values)
         there = load_arrays(place) if place else values
