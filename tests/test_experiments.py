@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,14 @@ def test_a_run_is_stored_with_its_recipe_and_only_read_again(people, tmp_path):
     assert row['puzzles'] == work(HSJP, people)[0] and row['pictures'] == work(HSJP, people)[1]
     assert run(HSJP, tmp_path, 'nobody is looked at') == row
     assert table(tmp_path).run.tolist() == [HSJP.name]
+
+def test_the_best_epoch_counts_where_it_is_asked_for(people, tmp_path, monkeypatch):
+    asked, best = [], replace(HSJP, pretext=replace(HSJP.pretext, best=True))
+    monkeypatch.setattr(experiments, 'load_weights', lambda m, source, **kw: asked.append(Path(source).name))
+    rows = [run(r, tmp_path, people) for r in (HSJP, best)]
+    assert asked == ['last.pt', 'best.pt']
+    history = pd.read_csv(puzzle_folder(best, tmp_path)/'history.csv')
+    assert (rows[1]['solved'], rows[1]['patches']) == pytest.approx(max(zip(history.solved, history.patches)))
 
 @pytest.mark.parametrize('at', ['jigsaw', 'pose'])
 def test_a_broken_run_goes_on_and_ends_alike(at, people, tmp_path, monkeypatch):
