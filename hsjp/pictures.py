@@ -7,6 +7,7 @@ __all__ = ['THIN', 'ENDINGS', 'picture_sizes', 'read_picture', 'read_array', 'to
            'name_first', 'check_writable']
 
 # %% ../nbs/11_pictures.ipynb #5b24abeb
+import re
 import tempfile
 import warnings
 from contextlib import contextmanager, suppress
@@ -161,7 +162,8 @@ def check_writable(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as f: f.write(bytes(1 << 16))
-        for part in folder.glob('*.part'): part.unlink()
+        for part in folder.glob('*.part'):
+            if re.search(r'\.\d+\.part$', part.name): part.unlink()  # ours: with the number of a process
     except OSError as e:
         raise OSError(f'{folder} cannot be written ({e.strerror or e}); expected a folder with '
                       'room') from None

@@ -54,13 +54,14 @@ def test_a_collapse_ends_a_run():
 def test_a_folder_with_a_run_is_refused_and_other_files_stay(tmp_path):
     (tmp_path/'mine.pt').write_text('not ours')
     (tmp_path/'last.pt.7.part').write_text('half')
+    (tmp_path/'photos.zip.part').write_text('of another program')
     Run(tmp_path, 'pose', dict(lr=1.), ('AP',)).save('last.pt', hrnet(4, 8), rows=[])
-    assert not list(tmp_path.glob('*.part'))
+    assert [p.name for p in tmp_path.glob('*.part')] == ['photos.zip.part']
     with pytest.raises(ValueError, match='holds a run already'): Run(tmp_path, 'pose', dict(lr=1.), ('AP',))
     with pytest.raises(ValueError, match=r'lr is 1\.0 there and 2\.0 here'):
         Run(tmp_path, 'pose', dict(lr=2.), ('AP',), resume=True)
     Run(tmp_path, 'pose', dict(lr=2.), ('AP',), overwrite=True)
-    assert {p.name for p in tmp_path.iterdir()} == {'mine.pt'}
+    assert {p.name for p in tmp_path.iterdir()} == {'mine.pt', 'photos.zip.part'}
     with pytest.raises(FileNotFoundError, match='no run'): Run(tmp_path, 'pose', {}, ('AP',), resume=True)
 
 def test_an_unwritable_folder_is_a_sentence(tmp_path):
