@@ -767,6 +767,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'hsjp.sweep.share_of_torchrun': ('sweep.html#share_of_torchrun', 'hsjp/sweep.py'),
                             'hsjp.sweep.steps_of': ('sweep.html#steps_of', 'hsjp/sweep.py')},
             'hsjp.train_commands': { 'hsjp.train_commands._check_crops': ('train_commands.html#_check_crops', 'hsjp/train_commands.py'),
+                                     'hsjp.train_commands._device': ('train_commands.html#_device', 'hsjp/train_commands.py'),
                                      'hsjp.train_commands._min_side': ('train_commands.html#_min_side', 'hsjp/train_commands.py'),
                                      'hsjp.train_commands._options': ('train_commands.html#_options', 'hsjp/train_commands.py'),
                                      'hsjp.train_commands._plan': ('train_commands.html#_plan', 'hsjp/train_commands.py'),

@@ -62,17 +62,19 @@ def _tell_drops(recipe):
     at = ' and '.join(str(round(d*recipe.epochs)) for d in recipe.drops)
     print(f'{recipe.epochs} epochs; the learning rate falls to a tenth after {at}', flush=True)
 
+def _device(a):
+    import torch
+    return torch.device(a.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+
 def _workers(a):
     "Processes that decode: on a GPU a few, if nobody says how many"
-    import torch
     if a.workers is not None: return a.workers
-    on_gpu = torch.device(a.device or ('cuda' if torch.cuda.is_available() else 'cpu')).type == 'cuda'
-    return min(4, os.cpu_count()//int(os.environ.get('LOCAL_WORLD_SIZE', 1))) if on_gpu else 0
+    few = min(4, os.cpu_count()//int(os.environ.get('LOCAL_WORLD_SIZE', 1)))
+    return few if _device(a).type == 'cuda' else 0
 
 def _options(a):
     "How to train, see `heatmap_learner`"
-    import torch
-    device = torch.device(a.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    device = _device(a)
     if a.sync_bn and device.type != 'cuda': raise ValueError(f'--sync-bn needs CUDA; the device is {device}')
     return dict(workers=_workers(a), device=a.device, accumulate=a.accumulate, compile=a.compile,
                 sync_bn=a.sync_bn, ema=a.ema)
