@@ -598,6 +598,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hsjp.recipes.Network.build': ('recipes.html#network.build', 'hsjp/recipes.py'),
                               'hsjp.recipes.Pretext': ('recipes.html#pretext', 'hsjp/recipes.py'),
                               'hsjp.recipes.Recipe': ('recipes.html#recipe', 'hsjp/recipes.py'),
+                              'hsjp.recipes.Recipe.digest': ('recipes.html#recipe.digest', 'hsjp/recipes.py'),
                               'hsjp.recipes.Recipe.name': ('recipes.html#recipe.name', 'hsjp/recipes.py'),
                               'hsjp.recipes._given': ('recipes.html#_given', 'hsjp/recipes.py'),
                               'hsjp.recipes.content_of': ('recipes.html#content_of', 'hsjp/recipes.py'),

@@ -30,7 +30,7 @@ from .models import rescale_weights
 from .people import few_labels, label_share
 from .predict import predict
 from .pretrain import pretrain, puzzle_view
-from .recipes import SMALL, digest, people_of, repeated
+from .recipes import SMALL, people_of, repeated
 from .recipes import Recipe as Recipe
 from .runs import Stopped
 from .weights import imagenet_weights, load_weights, save_checkpoint
@@ -51,8 +51,7 @@ def _found(row): return row['solved'], row['patches']
 
 def puzzle_folder(recipe, out):
     of_all = dict(start='', weights=None, trunk_only=False, rescaled=None, labels=1., tuning=SMALL)
-    parts = asdict(replace(recipe, **of_all))
-    return Path(out)/f'puzzles-{recipe.seed}-{digest(parts)}'
+    return Path(out)/f'puzzles-{recipe.seed}-{replace(recipe, **of_all).digest}'
 
 def solve_puzzles(
     recipe,  # `Recipe` with a pretext

@@ -28,7 +28,7 @@ class Data:
     valid:str=None  # json of unseen people; the sets of the package have theirs
     valid_pictures:str=None  # None: `pictures`
     min_side:int=32  # people with a smaller box make no puzzle, in pixels
-    content:str=None  # what `content_of` says of people that were read in another way than this
+    content:str=None  # what `content_of` says of the people; then names of files count, not their folders
 
 @dataclass(frozen=True)
 class Network:
@@ -73,11 +73,18 @@ class Recipe:
     tuning:FinetuneRecipe=SMALL
     seed:int=0  # of weights, labels and everything random
     @property
+    def digest(self):
+        "Of all of it, wherever the files lie whose people `content` tells"
+        d, plain = self.data, asdict(self)
+        here = dict(train=Path(d.train).name, valid=d.valid and Path(d.valid).name,
+                    pictures=None, valid_pictures=None)
+        return digest({**plain, 'data': {**plain['data'], **(here if d.content else {})}})
+    @property
     def name(self):
         "Of its folder: what people want to read, and a digest of all of it"
         few = f'{self.labels:g}' if isinstance(self.labels, int) else f'{self.labels:.0%}'.replace('%', 'pc')
         words = Path(self.data.train).stem, few, self.start.replace(', ', '-').replace(' ', '-'), self.seed
-        return '-'.join(map(str, words)) + f'-{digest(asdict(self))}'
+        return '-'.join(map(str, words)) + f'-{self.digest}'
 
 def _given(value):
     "Without what is None, so that a new field whose default is None keeps all names"

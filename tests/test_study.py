@@ -237,3 +237,13 @@ def test_other_people_under_one_name_are_other_experiments(people):
     fewer = Data('people.json', content=content_of([p.subset(range(50)) for p in people]))
     a, b = (recipes_of('fig5', 'small', data, people)[0] for data in (there, fewer))
     assert a.name != b.name and there == Data('people.json', content=content_of(people_of(Data())))
+
+def test_a_copy_in_another_folder_is_the_same_experiment(people):
+    "Of a json, that is, whose content is known; without it the path counts"
+    def names(folder, pictures, **content):
+        data = Data(f'{folder}people.json', pictures, f'{folder}unseen.json', **content)
+        r = recipes_of('fig5', 'small', data, people)[0]
+        return r.name, puzzle_folder(r, '')
+    known = dict(content=content_of(people))
+    assert names('', None, **known) == names('/there/', '/there/val2017', **known)
+    assert not set(names('', None)) & set(names('/there/', None) + names('', None, **known))

@@ -4,6 +4,8 @@
     python tools/stored.py starts                     # scratch and HSJP on the same people
     python tools/stored.py starts --solver LAST.pt    # from puzzles solved before, as `hsjp demo` leaves them
     python tools/stored.py study --out runs/study     # rows of `hsjp study` on the studio; --data mannequins
+    python tools/stored.py study --data person_keypoints_train.json --valid person_keypoints_valid.json
+                                 --called coco_persons
 """
 import argparse
 import io
@@ -24,7 +26,7 @@ from hsjp.learner import fit_stage
 from hsjp.page import as_picture
 from hsjp.people import studio
 from hsjp.pretrain import Stage, pretrain_learner, puzzle_view, solve
-from hsjp.recipes import Budget, Data, people_of, plan
+from hsjp.recipes import Budget, Data, content_of, people_of, plan
 from hsjp.runs import Run
 from hsjp.skeleton import COCO
 from hsjp.study import STUDIES, recipes_of
@@ -91,15 +93,19 @@ def starts(out, solver=None, people=12, seed=0):
                         ap=pairs(rows.AP, np.float32), points=pairs(points, np.float16),
                         oks=pairs(each, np.float16))
 
-def study(out, data, people):
+def study(out, data, called):
     "Rows of finished runs, new ones in place of old ones, with the studies that they belong to"
-    file, names = RESULTS/'study.csv', {}
+    file, names, stem = RESULTS/'study.csv', {}, Path(data.train).stem
+    people, known_as = people_of(data), lambda s: s.replace(stem, called or stem)
+    if Path(data.train).suffix: data = replace(data, content=content_of(people))
     for name in STUDIES:
-        for r in recipes_of(name, 'small', data, people, range(3)): names.setdefault(r.name, []).append(name)
+        for r in recipes_of(name, 'small', data, people, range(3)):
+            names.setdefault(known_as(r.name), []).append(name)
     there = [pd.read_csv(file)] if file.is_file() else []
-    new, stem = table(out).drop(columns='seconds'), Path(data.train).stem
-    rows = pd.concat([*there, new[new.data == stem]]).drop_duplicates('run', keep='last')
-    mine = rows.data == stem
+    new = table(out).drop(columns='seconds')
+    new = new[new.data == stem].assign(**{k: new[k].map(known_as) for k in ('data', 'run')})
+    rows = pd.concat([*there, new]).drop_duplicates('run', keep='last')
+    mine = rows.data == known_as(stem)
     rows.loc[mine, 'studies'] = [' '.join(names.get(run, [])) for run in rows.run[mine]]
     rows.sort_values(['data', 'start', 'labels', 'run']).round(4).to_csv(file, index=False)
 
@@ -108,10 +114,13 @@ if __name__ == '__main__':
     p.add_argument('what', choices=['plateau', 'starts', 'study'])
     p.add_argument('--out', type=Path, default=Path('runs/stored'), help='folder of the runs')
     p.add_argument('--solver', type=Path, help='checkpoint of the puzzles; without it they are solved first')
-    p.add_argument('--data', default='studio', help='of the study')
+    p.add_argument('--data', default='studio', help='of the study: studio, mannequins or a json')
+    p.add_argument('--pictures', help='folder of its pictures')
+    p.add_argument('--valid', help='json of unseen people')
+    p.add_argument('--called', help='name of the set in the rows, in place of the name of the json')
     p.add_argument('--threads', type=int, default=1)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     if a.what == 'plateau': plateau(a.out)
     if a.what == 'starts': starts(a.out, a.solver)
-    if a.what == 'study': study(a.out, Data(a.data), people_of(Data(a.data)))
+    if a.what == 'study': study(a.out, Data(a.data, a.pictures, a.valid), a.called)
