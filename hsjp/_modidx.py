@@ -659,6 +659,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hsjp.report.show_solved': ('report.html#show_solved', 'hsjp/report.py'),
                              'hsjp.report.show_steps': ('report.html#show_steps', 'hsjp/report.py'),
                              'hsjp.report.stored': ('report.html#stored', 'hsjp/report.py'),
+                             'hsjp.report.stored_demo': ('report.html#stored_demo', 'hsjp/report.py'),
                              'hsjp.report.summary': ('report.html#summary', 'hsjp/report.py'),
                              'hsjp.report.table_of': ('report.html#table_of', 'hsjp/report.py'),
                              'hsjp.report.write_report': ('report.html#write_report', 'hsjp/report.py')},

@@ -27,9 +27,9 @@ def stored_study(
     data='studio',  # name of the set: 'studio', 'mannequins' or 'coco_persons'
 ):  # DataFrame, one row a run
     "Rows that come with the package"
-    rows = pd.read_csv(Path(hsjp.__file__).parent/'data'/'results'/'study.csv')
-    rows = rows[rows.data == data]
-    return rows if name is None else rows[[name in s.split() for s in rows.studies.fillna('')]]
+    rows = pd.read_csv(Path(hsjp.__file__).parent/'data'/'results'/'study.csv').query('data == @data')
+    belongs = rows.studies.fillna('').map(lambda s: name in s.split()).astype(bool)
+    return rows if name is None else rows[belongs]
 
 # %% ../nbs/53_figures.ipynb #f21
 EQUAL, RESCALED = 'scratch, equal work', 'HSJP, rescaled'

@@ -15,7 +15,7 @@ from hsjp.experiments import measure
 from hsjp.people import few_labels, mannequins, studio
 from hsjp.pretrain import puzzle_view, solve
 from hsjp.recipes import Budget, Data, people_of, plan, work
-from hsjp.report import show_bars, stored, summary, table_of, write_report
+from hsjp.report import show_bars, stored_demo, summary, table_of, write_report
 from hsjp.sweep import Count, WholeBar
 from hsjp.weights import load_checkpoint, shipped
 
@@ -193,8 +193,9 @@ def test_words_that_lack_a_picture_or_mean_nothing(words, capsys):
     with pytest.raises(SystemExit) as e: main(words)
     assert e.value.code == 2 and capsys.readouterr().err
 
-def test_stored_rows_are_whole():
-    rows = stored()
+@pytest.mark.parametrize('data', ['studio', 'mannequins', 'coco_persons'])
+def test_stored_rows_are_whole(data):
+    rows = stored_demo(data)
     assert rows.notna().all(axis=None) and set(rows.start) == {'scratch', 'HSJP', 'scratch, equal work'}
     assert (rows.groupby(['labels', 'start']).seed.nunique() == 3).all() and np.isfinite(rows.AP).all()
     ap = rows.set_index(['labels', 'seed', 'start']).AP.unstack()

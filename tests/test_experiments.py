@@ -136,11 +136,13 @@ def test_ctrl_c_ends_all_processes(tmp_path):
     words = [sys.executable, '-c', code, 'demo', '--jobs', '2', '--out', str(tmp_path)]
     demo = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     started = lambda: [*tmp_path.glob('puzzles-*')]
-    until = time.monotonic() + 120
-    while not started() and demo.poll() is None and time.monotonic() < until: time.sleep(.2)
-    assert started()
-    demo.send_signal(signal.SIGINT)
-    assert demo.wait(30) == 130
+    until = time.monotonic() + 300
+    try:
+        while not started() and demo.poll() is None and time.monotonic() < until: time.sleep(.2)
+        assert started()
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) == 130
+    finally: demo.kill()
     assert 'stopped; what is done is kept' in demo.stderr.read()
 
 def test_the_papers_puzzles_are_cut_from_its_own_canvas(people, tmp_path, monkeypatch):
