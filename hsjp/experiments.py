@@ -199,9 +199,12 @@ def paired(
     measure='AP',  # a column
     by=('labels',),  # columns that make the groups; within one, equal seeds make a pair
 ):  # DataFrame, one row a group
-    "Differences between runs with the same labels and seed: mean, spread, 95 % interval (Student)"
+    "Differences of pairs, with 95 % intervals (Student); a ValueError where a run has no single partner"
     by = list(by)
     sides = [rows[rows.start == s].set_index([*by, 'seed'])[measure] for s in (ours, theirs)]
+    if any(s.index.has_duplicates for s in sides):
+        raise ValueError(f'several runs of one start have the same {", ".join(by)} and seed; expected one: '
+                         'choose rows, or name in `by` what else they differ in')
     both = pd.concat(sides, axis=1, keys=[ours, theirs]).dropna()
     gain = both[ours] - both[theirs]
     groups = gain.groupby(level=by, sort=True)

@@ -60,12 +60,13 @@ class WholeBar:
 def steps_of(
     recipes,  # list of `Recipe`s
     people,  # three PersonDatasets
+    out='',  # folder of all experiments; puzzles that are solved there do not count
 ):  # Counter: pictures of each kind of step: network, (H, W), batch, outputs, channels
     "What the experiments train with; puzzles that several want count once"
     steps, solved = Counter(), set()
     for r in recipes:
-        p, folder = r.pretext, puzzle_folder(r, '')
-        if p and folder not in solved:
+        p, folder = r.pretext, puzzle_folder(r, out)
+        if p and folder not in solved and not (folder/'metrics.json').is_file():
             shown = work(r, people)[0]/sum(s.epochs for s in p.stages)
             for s in p.stages:
                 steps[r.network, (s.size,)*2, s.batch, s.n**2, 6 if p.original else 3] += s.epochs*shown
@@ -104,7 +105,7 @@ def minutes(
     todo = [r for r in recipes if not (Path(out)/r.name/'metrics.json').is_file()]
     device, threads = device or ('cuda' if torch.cuda.is_available() else 'cpu'), torch.get_num_threads()
     torch.set_num_threads(max(1, threads//jobs))
-    seconds = sum(n*seconds_a_picture(*kind, device) for kind, n in steps_of(todo, people).items())
+    seconds = sum(n*seconds_a_picture(*kind, device) for kind, n in steps_of(todo, people, out).items())
     torch.set_num_threads(threads)
     return seconds/60/jobs
 

@@ -219,6 +219,8 @@ def cmd_study(a):
     min_side = 0 if a.size == 'paper' else Data.min_side
     data = Data(a.data, a.pictures, a.valid, a.valid_pictures, min_side)
     out = check_writable(a.out)
+    if a.stored and a.size == 'paper':
+        raise ValueError('no run of --size paper comes with the package; expected --stored with --size small')
     if a.stored: rows = stored_study(a.study, a.data)
     else:
         people, seeds = people_of(data), range(a.seed, a.seed + a.seeds)

@@ -120,6 +120,8 @@ def test_pairs_share_their_seed():
     assert p.gain[75] == 0 and p.ahead[75] == 1 and p.seeds[75] == 3
     one = paired(rows[rows.seed == 0])
     assert one.low.isna().all() and one.gain.notna().all()
+    with pytest.raises(ValueError, match='several runs .* the same labels and seed; expected one'):
+        paired(pd.concat([rows, rows.head(1)]))
 
 def test_small_budgets_in_pictures():
     people = people_of(Data())

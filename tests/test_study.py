@@ -150,12 +150,12 @@ def test_collapsed_runs_are_counted():
 
 @pytest.mark.parametrize('name', STUDIES)
 def test_stored_rows_make_a_table_and_a_picture(name, tmp_path):
-    rows = stored_study(name)
+    rows, open_before = stored_study(name), plt.get_fignums()
     table = write_study(name, 'small', rows, tmp_path)
     assert len(table) and table.filter(regex='AP|good|gain').notna().any(axis=None)
     assert {p.suffix for p in tmp_path.glob(f'{name}*')} == {'.csv', '.txt', '.png'}
     assert STUDIES[name].question in (tmp_path/f'{name}.txt').read_text()
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == open_before
 
 def test_stored_rows_are_runs_of_the_studies(people):
     rows = stored_study()
@@ -231,6 +231,17 @@ def test_pictures_and_tables_at_the_paper_size(people, tmp_path):
     for name in ('table1', 'fig3', 'fig4'):
         write_study(name, 'paper', pd.DataFrame(rows), tmp_path)
         assert (tmp_path/f'{name}.png').stat().st_size > 5000
+
+def test_stored_runs_are_small_ones(tmp_path, capsys):
+    assert main(['study', 'fig6', '--stored', '--size', 'paper', '--out', str(tmp_path)]) == 2
+    assert 'expected --stored with --size small' in capsys.readouterr().err
+
+def test_solved_puzzles_take_no_time(people, tmp_path):
+    r = recipes_of('fig5', 'small', Data(), people)[0]
+    before = sum(steps_of([r], people, tmp_path).values())
+    puzzle_folder(r, tmp_path).mkdir()
+    (puzzle_folder(r, tmp_path)/'metrics.json').write_text('{}')
+    assert before - sum(steps_of([r], people, tmp_path).values()) == work(r, people)[0] > 0
 
 def test_other_people_under_one_name_are_other_experiments(people):
     there = Data('people.json', content=content_of(people))
