@@ -51,8 +51,7 @@ def of_labels(
     pictures = tuple(dict(zip(budget.labels, budget.pictures)).get(k, budget.pictures[-1]) for k in labels)
     budget = replace(budget, labels=labels, pictures=pictures, fair=(fair,)*len(labels),
                      puzzles=counts or budget.puzzles)
-    recipes = plan(budget, people, seed=seed)
-    return [replace(r, data=data) for r in recipes]
+    return plan(budget, people, data, seed)
 
 def counts_of(
     total,  # puzzles to show
@@ -73,7 +72,7 @@ def equal_work(
     "From random weights, with as many epochs (paper) or pictures (small) as puzzles and fine-tuning together"
     if isinstance(base.labels, float):
         epochs = base.tuning.epochs + sum(s.epochs for s in base.pretext.stages)
-        return replace(scratch(base), start='scratch, equal work', tuning=replace(base.tuning, epochs=epochs))
+        return replace(scratch(base), start=figures.EQUAL, tuning=replace(base.tuning, epochs=epochs))
     return of_labels(base.data, people, base.seed, (base.labels,), True)[2]
 
 def with_stages(
