@@ -136,7 +136,9 @@ def test_a_json_needs_unseen_people():
 def test_ctrl_c_ends_all_processes(tmp_path):
     code = 'from hsjp.cli import main; import sys; sys.exit(main())'
     words = [sys.executable, '-c', code, 'demo', '--jobs', '2', '--out', str(tmp_path)]
-    demo = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+    demo = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                            preexec_fn=heard)
     started = lambda: [*tmp_path.glob('puzzles-*')]
     until = time.monotonic() + 300
     try:
