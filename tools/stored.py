@@ -102,9 +102,9 @@ def study(out, data, called):
         for r in recipes_of(name, 'small', data, people, range(3)):
             names.setdefault(known_as(r.name), []).append(name)
     there = [pd.read_csv(file)] if file.is_file() else []
-    new = table(out).drop(columns='seconds')
-    new = new[new.data == stem].assign(**{k: new[k].map(known_as) for k in ('data', 'run')})
-    rows = pd.concat([*there, new]).drop_duplicates('run', keep='last')
+    new = table(out).drop(columns='seconds').query('data == @stem')
+    new = new.assign(**{k: new[k].map(known_as) for k in ('data', 'run')})
+    rows = pd.concat([f for f in (*there, new) if len(f)]).drop_duplicates('run', keep='last')
     mine = rows.data == known_as(stem)
     rows.loc[mine, 'studies'] = [' '.join(names.get(run, [])) for run in rows.run[mine]]
     old = rows['AP@0.50'].isna()  # from before these were measured
